@@ -1,0 +1,1 @@
+"""Who exists: users, their devices, sign-in, tokens and revocation; staff are separate."""

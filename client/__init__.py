@@ -1,0 +1,1 @@
+"""The Python client of Letterlock. Imports nothing of the server."""

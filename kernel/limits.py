@@ -1,0 +1,81 @@
+"""Every limit of the product, in one table. Served at `GET /api/v1/limits`, quoted in docs/protocol.md."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+
+class Blind(Enum):
+    """What a rate limit does while Valkey is away."""
+
+    LOCAL = "local"  # each process counts for itself
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket: `burst` tokens at most, refilled with `per_second`."""
+
+    burst: int
+    per_second: float
+    when_blind: Blind = Blind.LOCAL
+
+
+BODY_BYTES: Final = 32_768  # ciphertext of one message
+FRAME_BYTES: Final = 65_536  # one socket frame, either way
+POST_BYTES: Final = 6_000_000  # one POST: 100 messages of the largest size
+POST_MESSAGES: Final = 100  # messages in one POST or `send` frame
+MEMBERS: Final = 1_000  # of a room
+DEVICES: Final = 50  # live devices of a user
+BACKLOG: Final = 5_000  # sends waiting for the committer of one process
+PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
+PENDING_AGE_S: Final = 600  # the oldest of them
+PAGE_ENTRIES: Final = 500
+PAGE_ROOMS: Final = 200
+WINDOW: Final = 512  # entries sent on a socket and not yet acknowledged
+WINDOW_BYTES: Final = 1_048_576  # the same in bytes
+WINDOW_FULL_S: Final = 60  # how long a window may stay full before close 4009
+HELLO_S: Final = 5  # from the opening of a socket to its hello
+UNAUTHENTICATED_SOCKETS: Final = 100  # waiting for hello, per address and process
+TYPING_S: Final = 3  # one `typing` per room and device in this time
+ID_CLOCK_SKEW_S: Final = 86_400  # a message id's time against the server's
+REF_CHARACTERS: Final = 64
+RECEIPTS_MS: Final = 200  # receipts are gathered for this long
+
+RATES: Final[dict[str, Rate]] = {
+    # Per device. Sockets count in their own process, REST counts in Valkey.
+    "send": Rate(burst=1_000, per_second=100),
+    "frame": Rate(burst=600, per_second=60),
+    "request": Rate(burst=300, per_second=30),
+    # Per address.
+    "address": Rate(burst=3_000, per_second=300),
+    "register": Rate(burst=50, per_second=0.2),
+    "sign_in": Rate(burst=50, per_second=1),
+    "socket": Rate(burst=300, per_second=30),
+    # Per user.
+    "lookup": Rate(burst=60, per_second=0.5),
+}
+
+
+def table() -> dict[str, Any]:
+    """The limits as clients see them: bytes, counts, seconds (`_s`) or milliseconds (`_ms`) as the names say."""
+    return {
+        "body_bytes": BODY_BYTES,
+        "frame_bytes": FRAME_BYTES,
+        "post_bytes": POST_BYTES,
+        "post_messages": POST_MESSAGES,
+        "members": MEMBERS,
+        "devices": DEVICES,
+        "page_entries": PAGE_ENTRIES,
+        "page_rooms": PAGE_ROOMS,
+        "window": WINDOW,
+        "window_bytes": WINDOW_BYTES,
+        "window_full_s": WINDOW_FULL_S,
+        "hello_s": HELLO_S,
+        "typing_s": TYPING_S,
+        "id_clock_skew_s": ID_CLOCK_SKEW_S,
+        "backlog": BACKLOG,
+        "pending_rows": PENDING_ROWS,
+        "pending_age_s": PENDING_AGE_S,
+        "rates": {name: {"burst": rate.burst, "per_second": rate.per_second} for name, rate in RATES.items()},
+    }

@@ -1,6 +1,6 @@
 """What upstream apps may ask of delivery without knowing it. `config` binds the ports when Django starts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -35,6 +35,13 @@ class HintPort(Protocol):
         """Send the frame to every socket of the users, as soon as may be. Never raises, never blocks for long."""
 
 
+class RosterPort(Protocol):
+    """Who is in a room, for apps downstream of chat."""
+
+    def members_of(self, rooms: Collection[UUID]) -> Mapping[UUID, Sequence[tuple[UUID, int]]]:
+        """Each room's present members with the time at which they came (ms since 1970), by their ids. An unknown room is left out."""
+
+
 class _Unbound:
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"the port's {name} was used before config bound it")
@@ -42,6 +49,7 @@ class _Unbound:
 
 mailboxes: MailboxPort = _Unbound()
 hints: HintPort = _Unbound()
+rosters: RosterPort = _Unbound()
 
 
 def bind(*, mailbox_port: MailboxPort, hint_port: HintPort) -> None:
@@ -49,3 +57,9 @@ def bind(*, mailbox_port: MailboxPort, hint_port: HintPort) -> None:
     global mailboxes, hints
     mailboxes = mailbox_port
     hints = hint_port
+
+
+def bind_rosters(roster_port: RosterPort) -> None:
+    """Called once, by config."""
+    global rosters
+    rosters = roster_port

@@ -1,0 +1,14 @@
+"""The URLs of rooms and of sending (docs/protocol.md §3)."""
+
+from django.urls import path
+
+from chat import room_views
+
+urlpatterns = [
+    path("rooms", room_views.Rooms.as_view()),
+    path("rooms/<uuid:room_id>", room_views.OneRoom.as_view()),
+    path("rooms/<uuid:room_id>/members", room_views.Members.as_view()),
+    path("rooms/<uuid:room_id>/members/<uuid:user_id>", room_views.OneMember.as_view()),
+    path("rooms/<uuid:room_id>/leave", room_views.Leave.as_view()),
+    path("rooms/<uuid:room_id>/owner", room_views.Owner.as_view()),
+]

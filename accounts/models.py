@@ -69,4 +69,4 @@ class SignInAttempt(models.Model):
     # "user:<name>" or "address:<ip>"
     subject = models.CharField(primary_key=True, max_length=160)
     failures = models.PositiveIntegerField(default=0)
-    window_started_at = models.DateTimeField()
+    window_started_at = models.DateTimeField(db_index=True)

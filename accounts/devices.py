@@ -1,0 +1,82 @@
+"""A user's devices: list, rename, revoke, and when they were last seen."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import revocations
+from accounts.models import Device, RefreshToken
+from kernel.errors import InvalidInput, NotFound
+from kernel.ids import DeviceId
+
+# Nobody needs it finer, and a device that reconnects all day should not write all day.
+SEEN_EVERY: Final = timedelta(minutes=1)
+_NAME: Final = 64
+_CLIENT_NAME: Final = 64
+_CLIENT_VERSION: Final = 32
+
+
+def list_live(user_id: UUID) -> list[Device]:
+    """The user's devices that are not revoked, oldest first; their number is bounded."""
+    return list(Device.objects.filter(user_id=user_id, revoked_at=None).order_by("id"))
+
+
+def rename(user_id: UUID, device_id: UUID, *, name: str) -> Device:
+    """Rename one of the user's live devices. Raises `NotFound`."""
+    checked = checked_name(name, field="name")
+    if not Device.objects.filter(pk=device_id, user_id=user_id, revoked_at=None).update(name=checked):
+        raise NotFound
+    return Device.objects.get(pk=device_id)
+
+
+def revoke_own(user_id: UUID, device_id: UUID) -> None:
+    """Revoke one of the user's devices; a second time is harmless. Raises `NotFound` for somebody else's."""
+    if not Device.objects.filter(pk=device_id, user_id=user_id).exists():
+        raise NotFound
+    revoke(device_id)
+
+
+def revoke(device_id: UUID) -> None:
+    """End a device for good: its tokens are refused and its sockets close, here at once, elsewhere within two seconds."""
+    with transaction.atomic():
+        # PostgreSQL's clock, since every process compares it with PostgreSQL's. The row's lock first: a refresh
+        # that is under way ends before, and what it issued falls under this revocation.
+        Device.objects.filter(pk=device_id, revoked_at=None).update(revoked_at=Now())
+        RefreshToken.objects.filter(device_id=device_id).delete()
+        transaction.on_commit(partial(revocations.add, DeviceId(device_id)))
+
+
+def seen(device_id: UUID, client_name: str = "", client_version: str = "", *, now: datetime | None = None) -> None:
+    """Note that a device was here, and with what client; at most one write a minute unless the client changed.
+
+    Call it outside of a transaction and off the event loop. What is too long is cut, what cannot be shown is dropped.
+    """
+    moment = now or timezone.now()
+    changes: dict[str, object] = {"last_seen_at": moment}
+    due = Q(last_seen_at=None) | Q(last_seen_at__lt=moment - SEEN_EVERY)
+    if client_name or client_version:
+        client = {
+            "client_name": _shown(client_name, _CLIENT_NAME),
+            "client_version": _shown(client_version, _CLIENT_VERSION),
+        }
+        changes |= client
+        due |= ~Q(**client)
+    Device.objects.filter(due, pk=device_id).update(**changes)
+
+
+def checked_name(name: str, *, field: str) -> str:
+    """A device's name without spaces around it: 1 to 64 printable characters. Raises `InvalidInput`."""
+    stripped = name.strip()
+    if not 1 <= len(stripped) <= _NAME or not stripped.isprintable():
+        raise InvalidInput(f"a device's name is 1 to {_NAME} printable characters", field=field)
+    return stripped
+
+
+def _shown(text: str, length: int) -> str:
+    return "".join(character for character in text if character.isprintable())[:length]

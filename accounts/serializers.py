@@ -1,0 +1,95 @@
+"""The shapes of requests and answers about accounts and devices (docs/protocol.md §3)."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.forms import Flag, Form, Milliseconds, Text
+
+
+class Credentials(Form):
+    """Register and sign-in: the password is an opaque string that the client derives."""
+
+    username = Text(max_length=32)
+    password = Text(max_length=256)
+    device_name = Text(max_length=64)
+
+
+class RefreshForm(Form):
+    """A refresh token, to be spent."""
+
+    refresh = Text(max_length=256)
+
+
+class Nothing(Form):
+    """An empty object."""
+
+
+class AccountForm(Form):
+    """What a user may change about the account."""
+
+    read_receipts = Flag()
+
+
+class DeviceForm(Form):
+    """What a user may change about a device."""
+
+    name = Text(max_length=64)
+
+
+class UserShape(serializers.Serializer[Any]):
+    """A user, as others see one."""
+
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+
+
+class _DeviceName(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+class TokensShape(serializers.Serializer[Any]):
+    """A new pair of tokens; the ends are milliseconds since 1970."""
+
+    access = serializers.CharField()
+    access_expires_at = Milliseconds()
+    refresh = serializers.CharField()
+    refresh_expires_at = Milliseconds()
+
+
+class SessionShape(TokensShape):
+    """A new device with its tokens."""
+
+    user = UserShape()
+    device = _DeviceName()
+
+
+class AccountShape(UserShape):
+    """The caller's own account."""
+
+    created_at = Milliseconds()
+    read_receipts = serializers.BooleanField()
+
+
+class DeviceShape(_DeviceName):
+    """One of the caller's devices. `client` is what the device last said it runs."""
+
+    client = serializers.SerializerMethodField()
+    created_at = Milliseconds()
+    last_seen_at = Milliseconds(allow_null=True)
+    this_device = serializers.SerializerMethodField()
+
+    def get_client(self, device: Any) -> str:
+        """`name version`, or empty."""
+        return f"{device.client_name} {device.client_version}".strip()
+
+    def get_this_device(self, device: Any) -> bool:
+        """Whether the request came from it."""
+        return bool(device.pk == self.context["device_id"])
+
+
+class DevicesShape(serializers.Serializer[Any]):
+    """The caller's live devices, oldest first."""
+
+    devices = DeviceShape(many=True)

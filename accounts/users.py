@@ -1,0 +1,102 @@
+"""Messaging accounts: names, registration, sign-in, settings."""
+
+import re
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from accounts import attempts, hashers, sessions
+from accounts.models import User
+from accounts.sessions import Session
+from kernel import rates
+from kernel.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{2,31}", re.ASCII)
+
+
+class UsernameTaken(Conflict):
+    """Somebody has this name."""
+
+    code = "username_taken"
+    title = "Somebody has this name."
+
+
+class BadCredentials(Unauthenticated):
+    """The password is wrong, or there is no such user: one answer for both, after the same time."""
+
+    code = "bad_credentials"
+    title = "User name and password do not belong together."
+
+
+def register(*, username: str, password: str, device_name: str, address: str, now: datetime) -> Session:
+    """Make an account with its first device. Raises `UsernameTaken`, and `TooManyRequests` per address."""
+    name = folded(username)
+    rates.take("register", address)
+    if User.objects.filter(username=name).exists():
+        raise UsernameTaken(field="username")
+    stored = hashers.keep(password)
+    try:
+        with transaction.atomic():
+            user = User.objects.create(username=name, password=stored)
+            return sessions.open_session(user, device_name=device_name, now=now)
+    except IntegrityError as error:
+        # Somebody was faster: the unique name decides.
+        raise UsernameTaken(field="username") from error
+
+
+def sign_in(*, username: str, password: str, device_name: str, address: str, now: datetime) -> Session:
+    """Make a device for a user who knows the password.
+
+    1. Count the attempt; refuse when there were too many.
+    2. Compare the password, in the same time for a user who does not exist.
+    3. Give the attempt back, and open a session on a new device.
+    """
+    name = folded(username)
+    rates.take("sign_in", address)
+    attempts.count(username=name, address=address, now=now)
+    user = User.objects.filter(username=name).first()
+    right, renewed = hashers.matches(password, user.password if user else None)
+    if user is None or not right:
+        raise BadCredentials
+    if renewed is not None:
+        User.objects.filter(pk=user.pk, password=user.password).update(password=renewed)
+    attempts.forgive(username=name, address=address)
+    with transaction.atomic():
+        return sessions.open_session(user, device_name=device_name, now=now)
+
+
+def folded(username: str) -> str:
+    """The name as it is kept: 3 to 32 of a-z, 0-9, `.`, `_`, `-`, in lower case. Raises `InvalidInput`."""
+    # ASCII first: lower() would make an ordinary k of the Kelvin sign.
+    name = username.lower() if username.isascii() else ""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("a user name is 3 to 32 of a-z, 0-9, . _ - and starts with a letter or digit", field="username")
+    return name
+
+
+def get(user_id: UUID) -> User:
+    """The account of this id. Raises `NotFound`."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        raise NotFound
+    return user
+
+
+def find_by_name(username: str, *, asked_by: UUID) -> User:
+    """The account with exactly this name (case aside), for `asked_by`, who may not ask too often. Raises `NotFound`."""
+    rates.take("lookup", asked_by)
+    try:
+        user = User.objects.filter(username=folded(username)).first()
+    except InvalidInput as error:
+        raise NotFound from error
+    if user is None:
+        raise NotFound
+    return user
+
+
+def change(user_id: UUID, *, read_receipts: bool) -> User:
+    """Change the account's settings."""
+    User.objects.filter(pk=user_id).update(read_receipts=read_receipts)
+    return get(user_id)

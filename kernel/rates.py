@@ -1,0 +1,123 @@
+"""Token buckets: shared ones in Valkey, one script and one round trip each, and a local one for sockets.
+
+    take("lookup", user_id)          raises TooManyRequests(retry_after=…) over the rate
+    Bucket(RATES["frame"]).take(1, now)   seconds to wait; 0.0 is granted
+
+The buckets are kept as one number, the *theoretical arrival time* (GCRA, ITU-T I.371): the time at which the bucket
+will be full again. A request may move it on as long as it stays within `burst / per_second` of now.
+While Valkey is away, each process counts for itself or refuses, as the table in `kernel/limits.py` says.
+"""
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from typing import Final
+
+import redis
+from django.conf import settings
+
+from kernel import valkey
+from kernel.errors import TooManyRequests
+from kernel.limits import RATES, Blind, Rate
+
+# KEYS: the bucket. ARGV: µs per token, µs in a full bucket, cost. Answers the µs to wait, 0 if granted.
+# The clock is Valkey's own, so that hosts whose clocks differ agree.
+_SCRIPT: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local full = tonumber(ARGV[2])
+local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + tonumber(ARGV[1]) * tonumber(ARGV[3])
+if arrival - now > full then
+  return math.ceil(arrival - now - full)
+end
+redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000) + 1)
+return 0
+"""
+# How many buckets a process keeps while Valkey is away; the ones used longest ago go first.
+_LOCAL_BUCKETS: Final = 20_000
+# What a refused caller waits when nobody can count.
+_BLIND_RETRY_S: Final = 5.0
+
+
+class Bucket:
+    """A token bucket in this process, for one thread. `now` is any clock in seconds that does not go back."""
+
+    __slots__ = ("_arrival", "_full", "_per_token")
+
+    def __init__(self, rate: Rate) -> None:
+        self._per_token = 1.0 / rate.per_second
+        self._full = rate.burst / rate.per_second
+        self._arrival = -math.inf
+
+    def take(self, cost: float, now: float) -> float:
+        """Take `cost` tokens and return 0.0, or take none and return the seconds after which to ask again.
+
+        More than a full bucket counts as a full bucket, or it would never be granted.
+        """
+        arrival = max(self._arrival, now) + min(cost * self._per_token, self._full)
+        wait = arrival - now - self._full
+        # Sums of floats miss by some nanoseconds; a whole burst must fit.
+        if wait > 1e-6:
+            return wait
+        self._arrival = arrival
+        return 0.0
+
+
+def scaled(rate: Rate) -> Rate:
+    """The rate times the setting RATE_SCALE, for hosts with other needs than the table's."""
+    scale: float = settings.RATE_SCALE
+    return rate if scale == 1 else Rate(max(1, round(rate.burst * scale)), rate.per_second * scale, rate.when_blind)
+
+
+def bucket(name: str) -> Bucket:
+    """A local bucket with the rate of that name in the table of limits."""
+    return Bucket(scaled(RATES[name]))
+
+
+def take(name: str, subject: object, cost: int = 1) -> None:
+    """Count `cost` against the rate `name` of `subject` (a device, an address), all processes together.
+
+    Raises `TooManyRequests`; its `retry_after` says after how many seconds the same will be granted.
+    """
+    rate = scaled(RATES[name])
+    try:
+        wait = _take_in_valkey(rate, valkey.key("rate", name, subject), cost)
+    except (redis.RedisError, OSError):
+        wait = _take_blind(rate, name, subject, cost)
+    if wait > 0:
+        raise TooManyRequests(retry_after=max(1, math.ceil(wait)))
+
+
+def _take_in_valkey(rate: Rate, key: str, cost: int) -> float:
+    per_token = 1e6 / rate.per_second
+    full = rate.burst * per_token
+    wait = _script()(keys=[key], args=[per_token, full, min(cost, rate.burst)], client=valkey.client())
+    return int(wait) / 1e6
+
+
+def _take_blind(rate: Rate, name: str, subject: object, cost: int) -> float:
+    if rate.when_blind is Blind.REFUSE:
+        return _BLIND_RETRY_S
+    key = f"{name}:{subject}"
+    with _lock:
+        own = _local.get(key)
+        if own is None:
+            own = _local[key] = Bucket(rate)
+            if len(_local) > _LOCAL_BUCKETS:
+                _local.popitem(last=False)
+        _local.move_to_end(key)
+        return own.take(cost, time.monotonic())
+
+
+_lock = threading.Lock()
+_local: OrderedDict[str, Bucket] = OrderedDict()
+_registered: redis.commands.core.Script | None = None
+
+
+def _script() -> redis.commands.core.Script:
+    global _registered
+    if _registered is None:
+        # Calls EVALSHA, and EVAL when Valkey was restarted since.
+        _registered = valkey.client().register_script(_SCRIPT)
+    return _registered

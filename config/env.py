@@ -1,5 +1,6 @@
 """Readers of the environment that refuse what they do not expect. A value may also be in the file that `NAME_FILE` names."""
 
+import math
 import os
 from pathlib import Path
 
@@ -37,3 +38,15 @@ def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int
 def words(name: str, *, default: str) -> list[str]:
     """A comma-separated list; empty items are dropped."""
     return [word for part in text(name, default=default).split(",") if (word := part.strip())]
+
+
+def decimal(name: str, *, default: float, least: float) -> float:
+    """A number of at least `least`."""
+    value = text(name, default=str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not least <= number < math.inf:
+        raise ImproperlyConfigured(f"{name} must be a number of at least {least}, not {value!r}")
+    return number

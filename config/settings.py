@@ -1,20 +1,36 @@
 """One page of settings. Every value comes from the environment or has a safe default; nonsense is refused."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from config import env
+from config import env, queues, running
+from kernel import limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.text("LETTERLOCK_VAR", default=str(BASE_DIR / "var")))
+VAR_DIR = Path(env.text("LETTERLOCK_VAR", default=str(BASE_DIR / "var"))).resolve()
+_running = running.read(VAR_DIR)
+
+# Where people reach us. Anything but loopback needs https (checks.py); with https, cookies and redirects insist on it.
+PUBLIC_URL = env.text("PUBLIC_URL", default=_running.get("public_url", "http://127.0.0.1:8000")).rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+HTTPS = _public.scheme == "https"
 
 DEBUG = False
-SECRET_KEY = env.text("SECRET_KEY", default="insecure-bootstrap-key")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="127.0.0.1,localhost,[::1]")
+SECRET_KEY = env.text("SECRET_KEY", default="") or running.secret(VAR_DIR, "secret_key")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=f"127.0.0.1,localhost,[::1],{_public.hostname or ''}")
 
-DATABASE_URL = env.text("DATABASE_URL", default="postgresql://postgres@127.0.0.1:5432/letterlock")
-VALKEY_URL = env.text("VALKEY_URL", default="redis://127.0.0.1:6379/0")
-BROKER_URL = env.text("BROKER_URL", default=VALKEY_URL)
+# Without variables these point at what `manage.py up` started; if it does not run, at a port where nothing listens.
+DATABASE_URL = env.text("DATABASE_URL", default=_running.get("database_url", "postgresql://letterlock@127.0.0.1:1/letterlock"))
+VALKEY_URL = env.text("VALKEY_URL", default=_running.get("valkey_url", "redis://127.0.0.1:1/0"))
+BROKER_URL = env.text("BROKER_URL", default=_running.get("broker_url", VALKEY_URL))
+# Several systems may share one Valkey when each has a prefix of its own.
+KEY_PREFIX = env.text("KEY_PREFIX", default="letterlock")
+# The name of this process among the web processes; the supervisor gives each its own.
+HOST_NAME = env.text("HOST_NAME", default="web-1")
+# Every rate limit is multiplied by this.
+RATE_SCALE = env.decimal("RATE_SCALE", default=1.0, least=0.001)
+# Set behind a proxy that overwrites X-Forwarded-For and X-Forwarded-Proto.
+TRUST_PROXY = env.flag("TRUST_PROXY", default=HTTPS)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -37,8 +53,14 @@ INSTALLED_APPS = [
 AUTH_USER_MODEL = "accounts.Staff"
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# For the pages that people see (admin, API description). The API itself goes without: see asgi.ApiHandler.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.pages.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -60,18 +82,139 @@ TEMPLATES = [
         },
     }
 ]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+# Staff passwords are kept by the first. Those of users by USER_PASSWORD_HASHER: docs/adr says when to choose which.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "accounts.hashers.DerivedPasswordHasher",
+]
+USER_PASSWORD_HASHER = env.text("USER_PASSWORD_HASHER", default="pbkdf2_sha256_derived")
+
 STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+# Served from the packages themselves: nothing to collect, nothing to forget.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
 USE_TZ = True
 TIME_ZONE = "UTC"
+USE_I18N = False
 
+# --- security ------------------------------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 365 * 86_400 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
+# On loopback there is nobody to listen between browser and server. That plain http goes no further is checked by
+# letterlock.E001, which these four would only repeat there (docs/adr/0010).
+SILENCED_SYSTEM_CHECKS = [] if HTTPS else ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+# --- database ------------------------------------------------------------------------------------------------------
 _url = urlsplit(DATABASE_URL)
+_options = dict(parse_qsl(_url.query))
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": _url.path.lstrip("/"),
+        "NAME": unquote(_url.path.lstrip("/")),
         "USER": unquote(_url.username or ""),
         "PASSWORD": unquote(_url.password or ""),
-        "HOST": unquote(_url.hostname or ""),
-        "PORT": str(_url.port or 5432),
+        "HOST": _options.pop("host", unquote(_url.hostname or "")),
+        "PORT": _options.pop("port", str(_url.port or 5432)),
+        # A request has a thread of its own under ASGI, so a kept connection would never be used again.
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {"connect_timeout": 3, "application_name": "letterlock", **_options},
     }
+}
+
+# --- API -----------------------------------------------------------------------------------------------------------
+DATA_UPLOAD_MAX_MEMORY_SIZE = limits.POST_BYTES
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["config.json.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["config.json.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.problems.answer",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Letterlock",
+    "DESCRIPTION": "Messages that arrive: accepted is never lost, doubled or reordered. The socket is in docs/protocol.md.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+}
+
+# --- sockets -------------------------------------------------------------------------------------------------------
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "prefix": KEY_PREFIX,
+            # redis-py's default of 5 s ends a reader that merely has nothing to read.
+            "hosts": [{"address": VALKEY_URL, "socket_timeout": None, "socket_connect_timeout": 1, "socket_keepalive": True}],
+        },
+    }
+}
+
+# --- Celery: wake-ups only, so nothing here guards against loss; it keeps workers quick and out of trouble ---------
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_QUEUES = queues.declare(BROKER_URL)
+CELERY_TASK_DEFAULT_QUEUE = queues.MAINTENANCE
+# A typo must fail, not make a queue that nobody reads.
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = False
+# A publisher that waits would stop accepting; the sweeper delivers what a lost wake-up missed.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_HEARTBEAT = 10
+CELERY_BROKER_POOL_LIMIT = 2
+CELERY_BROKER_TRANSPORT_OPTIONS = queues.transport_options(BROKER_URL, KEY_PREFIX)
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat")
+CELERY_BEAT_SCHEDULE = {
+    "make-partitions": {"task": "messages.make_partitions", "schedule": 6 * 3600.0},
+    "forget-sessions": {"task": "config.forget_sessions", "schedule": 24 * 3600.0},
+}
+
+# --- logs: to stderr; the supervisor keeps them ----------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", default="WARNING")},
+    # A request that is refused is the client's affair; only what breaks here is ours.
+    "loggers": {"django": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }

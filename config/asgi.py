@@ -1,0 +1,66 @@
+"""The front door of a web process: the socket, the API, and the pages for people."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+from django.core.handlers.exception import convert_exception_to_response  # noqa: E402
+from django.http import HttpRequest, HttpResponseBase  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SOCKET = "/api/v1/socket"
+PAGES = ("/api/v1/docs", "/api/v1/schema")
+
+
+class ApiHandler(ASGIHandler):
+    """Django without middleware: sessions and CSRF are for browsers with cookies, and each one costs every request a thread hop."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        self._middleware_chain = convert_exception_to_response(self._guarded)
+
+    async def _guarded(self, request: HttpRequest) -> HttpResponseBase:
+        request.get_host()  # refuses a Host that is not ours
+        response: HttpResponseBase = await self._get_response_async(request)
+        if not response.streaming:
+            response.headers.setdefault("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+api = ApiHandler()
+pages = ASGIHandler()
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Route one connection by its kind and path."""
+    if scope["type"] == "websocket":
+        await _socket(scope, receive, send)
+    elif scope["path"].startswith(("/api/", "/healthz", "/readyz")) and not scope["path"].startswith(PAGES):
+        await api(scope, receive, send)
+    else:
+        await pages(scope, receive, send)
+
+
+async def _socket(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"] != SOCKET:
+        await receive()
+        await send({"type": "websocket.close", "code": 4400})
+        return
+    # Here and not above: a process that only serves HTTP (a test, a command) need not load the socket's side.
+    from delivery.consumers import SocketConsumer
+
+    await SocketConsumer()(scope, receive, send)

@@ -1,0 +1,47 @@
+"""`manage.py worker`: one Celery worker of one group of queues, with the sweeper beside it."""
+
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import connection
+from django.db.utils import Error as DatabaseError
+
+from config.celery import app
+from config.queues import MAINTENANCE
+from delivery import sweeper
+from delivery.models import Queue
+
+
+class Command(BaseCommand):
+    """Drains the queues of its group: when woken through the broker, and without the broker when it is overdue."""
+
+    help = "Run one Celery worker (manage.py up runs them)."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--group", type=int, default=0, help="which group of queues (delivery.Queue.group)")
+
+    def handle(self, *args: Any, group: int, **options: Any) -> None:
+        """Work until SIGTERM. The sweeper does not wait for the broker: it starts first."""
+        queues = _queues_of(group)
+        if not queues:
+            sys.exit(f"no queue has group {group}")
+        sweeper.start()
+        app.worker_main([
+            "worker", "--pool", "solo", "--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat",
+            "--queues", ",".join([*queues, MAINTENANCE]), "--loglevel", "WARNING", "--hostname", f"group{group}@%h",
+        ])  # fmt: skip
+
+
+def _queues_of(group: int) -> list[str]:
+    """The queues of a group; waits for a database that is away, because a worker outlives its parts."""
+    while True:
+        try:
+            return list(Queue.objects.filter(group=group).order_by("name").values_list("name", flat=True))
+        except DatabaseError as error:
+            print(f"waiting for the database: {error}", file=sys.stderr)
+            time.sleep(1)
+        finally:
+            connection.close()

@@ -1,0 +1,41 @@
+"""The Celery queues and how their broker is spoken to: one place, because a queue that is declared twice must be declared alike."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from kombu import Exchange, Queue
+
+# Delivery's queues are named in its table (delivery.Queue); a queue exists in the broker once something is sent to it or reads it.
+MOST = 64
+MAINTENANCE = "maintenance"
+
+
+def is_amqp(url: str) -> bool:
+    """Whether the broker is RabbitMQ; else it is Valkey or Redis."""
+    return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
+
+
+def declare(url: str) -> list[Queue]:
+    """Every queue that may be named, in the form that this broker wants."""
+    arguments = {"x-queue-type": "quorum"} if is_amqp(url) else None
+    names = [f"recipients.{number:02d}" for number in range(MOST)] + [MAINTENANCE]
+    exchange = Exchange("letterlock", type="direct", durable=True)
+    return [Queue(name, exchange, routing_key=name, queue_arguments=arguments) for name in names]
+
+
+def transport_options(url: str, prefix: str) -> dict[str, Any]:
+    """What kombu's transport is told. Timeouts are short: a wake-up that does not get through quickly is not worth waiting for."""
+    if is_amqp(url):
+        return {"confirm_publish": False, "connect_timeout": 2, "read_timeout": 5, "write_timeout": 2}
+    return {
+        # A wake-up whose worker died comes back after this; the sweeper has delivered long before.
+        "visibility_timeout": 60,
+        # One list per queue, not four, for each BRPOP to look at.
+        "priority_steps": [0],
+        "socket_connect_timeout": 1,
+        "socket_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": False,
+        "global_keyprefix": f"{prefix}.broker.",
+    }

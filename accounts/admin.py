@@ -1,0 +1,131 @@
+"""Staff's view of users and devices. Staff sign in with accounts of their own (`Staff`); messaging accounts never do."""
+
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts import devices
+from accounts.models import Device, SignInAttempt, Staff, User
+from kernel.admin_pages import LargeTable
+
+admin.site.register(Staff, UserAdmin)
+
+
+def as_uuid(term: str) -> UUID | None:
+    """The id that somebody typed into a search box, if it is one."""
+    try:
+        return UUID(term.strip())
+    except ValueError:
+        return None
+
+
+class ReadOnly(LargeTable):
+    """Shown, never edited: changes go through actions."""
+
+    actions_selection_counter = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """All of them."""
+        return self.fields or ()
+
+
+@admin.register(User)
+class Users(ReadOnly):
+    """Messaging accounts, found by exact name or id."""
+
+    list_display = ("username", "id", "created_at", "suspended_at")
+    fields = ("id", "username", "created_at", "suspended_at", "read_receipts", "devices")
+    search_fields = ("username",)
+    search_help_text = "The exact user name, or the id."
+    actions: ClassVar = ["suspend", "reinstate"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """One index look-up instead of a scan."""
+        if not search_term:
+            return queryset, False
+        found = as_uuid(search_term)
+        return queryset.filter(pk=found) if found else queryset.filter(username=search_term.strip().lower()), False
+
+    @admin.display(description="devices")
+    def devices(self, user: User) -> SafeString:
+        """Where the devices are."""
+        address = f"{reverse('admin:accounts_device_changelist')}?{urlencode({'q': user.pk})}"
+        return format_html('<a href="{}">Devices</a>', address)
+
+    @admin.action(description="Suspend: no sign-in, no sending", permissions=["change"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """What the users have received stays theirs."""
+        for user in queryset.filter(suspended_at=None):
+            User.objects.filter(pk=user.pk).update(suspended_at=timezone.now())
+            self.log_change(request, user, "Suspended.")
+
+    @admin.action(description="Reinstate", permissions=["change"])
+    def reinstate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Undo a suspension."""
+        for user in queryset.exclude(suspended_at=None):
+            User.objects.filter(pk=user.pk).update(suspended_at=None)
+            self.log_change(request, user, "Reinstated.")
+
+
+@admin.register(Device)
+class Devices(ReadOnly):
+    """Devices, found by their own or their user's id, or by the user's exact name."""
+
+    list_display = ("name", "user", "client_name", "client_version", "created_at", "last_seen_at", "revoked_at")
+    list_select_related = ("user",)
+    fields = ("id", "user", "name", "client_name", "client_version", "created_at", "last_seen_at", "revoked_at")
+    search_fields = ("user__username",)
+    search_help_text = "A device's id, or its user's id or exact name."
+    actions: ClassVar = ["revoke"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Index look-ups instead of a scan."""
+        if not search_term:
+            return queryset, False
+        found = as_uuid(search_term)
+        if found:
+            return queryset.filter(Q(pk=found) | Q(user_id=found)), False
+        return queryset.filter(user__username=search_term.strip().lower()), False
+
+    @admin.action(description="Revoke: signed out for good", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        """Refused at once here, within two seconds everywhere; sockets close."""
+        live = list(queryset.filter(revoked_at=None))
+        for device in live:
+            devices.revoke(device.pk)
+            self.log_change(request, device, "Revoked.")
+        self.message_user(request, f"Revoked {len(live)} devices.")
+
+
+@admin.register(SignInAttempt)
+class SignInAttempts(LargeTable):
+    """Who is locked out of signing in; deleting a row lifts it."""
+
+    list_display = ("subject", "failures", "window_started_at")
+    ordering = ("-window_started_at",)
+    readonly_fields = ("subject", "failures", "window_started_at")
+    search_fields = ("subject",)
+    search_help_text = "user:<name> or address:<address>, exactly."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """One index look-up."""
+        return (queryset.filter(pk=search_term.strip()) if search_term else queryset), False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For staff who have the permission, as usual."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

@@ -1,4 +1,4 @@
-"""How the users' passwords are kept. Staff passwords are kept by Django's own first hasher, which is slower (docs/adr)."""
+"""How the users' passwords are kept. Staff passwords are kept by Django's own first hasher, which is slower (docs/adr/0020)."""
 
 from functools import cache
 from typing import Final

@@ -88,7 +88,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-# Staff passwords are kept by the first. Those of users by USER_PASSWORD_HASHER: docs/adr says when to choose which.
+# Staff passwords are kept by the first. Those of users by USER_PASSWORD_HASHER: docs/adr/0020 says when to choose which.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.ScryptPasswordHasher",

@@ -70,8 +70,8 @@ class UsersShape(serializers.Serializer[Any]):
     users = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=limits.MEMBERS)
 
 
-class UserShape(serializers.Serializer[Any]):
-    """A user."""
+class NewOwnerShape(serializers.Serializer[Any]):
+    """Who shall be the owner."""
 
     user = serializers.UUIDField()
 
@@ -230,7 +230,7 @@ class Owner(APIView):
 
     @extend_schema(
         operation_id="hand_over_room",
-        request=UserShape,
+        request=NewOwnerShape,
         responses={200: RoomShape, **problems(400, 401, 403, 404, 409, 415, 429, 503)},
     )
     def post(self, request: Request, room_id: UUID) -> Response:

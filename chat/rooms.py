@@ -134,7 +134,9 @@ def open_direct(by: UUID, peer: UUID) -> tuple[RoomState, bool]:
 @transaction.atomic
 def _make_direct(by: UUID, first: UUID, second: UUID) -> tuple[Room, bool]:
     # The constraint a_pair_has_one_direct_room decides who makes it: the second waits for the first one's commit.
-    room, created = Room.objects.get_or_create(first_user=first, second_user=second, defaults={"kind": Room.Kind.DIRECT})
+    room, created = Room.objects.get_or_create(
+        first_user=first, second_user=second, defaults={"kind": Room.Kind.DIRECT}
+    )
     if created:
         _join(room, {first: Role.MEMBER, second: Role.MEMBER})
         _announce(room, "created", by, [first, second], tell=[first, second])

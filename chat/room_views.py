@@ -110,7 +110,7 @@ def room_json(room: RoomState) -> dict[str, Any]:
 class Rooms(APIView):
     """`/rooms`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="list_rooms",
@@ -158,7 +158,7 @@ class Rooms(APIView):
 class OneRoom(APIView):
     """`/rooms/{id}`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(operation_id="get_room", responses={200: RoomShape, **problems(401, 404, 429, 503)})
     def get(self, request: Request, room_id: UUID) -> Response:
@@ -169,7 +169,7 @@ class OneRoom(APIView):
 class Members(APIView):
     """`/rooms/{id}/members`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="add_members",
@@ -186,7 +186,7 @@ class Members(APIView):
 class OneMember(APIView):
     """`/rooms/{id}/members/{user}`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="set_role",
@@ -209,7 +209,7 @@ class OneMember(APIView):
 class Leave(APIView):
     """`/rooms/{id}/leave`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="leave_room",
@@ -226,7 +226,7 @@ class Leave(APIView):
 class Owner(APIView):
     """`/rooms/{id}/owner`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="hand_over_room",

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from chat import room_views
+from chat import room_views, send_views
 
 urlpatterns = [
+    path("messages", send_views.Messages.as_view()),
     path("rooms", room_views.Rooms.as_view()),
     path("rooms/<uuid:room_id>", room_views.OneRoom.as_view()),
     path("rooms/<uuid:room_id>/members", room_views.Members.as_view()),

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 from django.conf import settings
 
@@ -30,6 +31,10 @@ SESSION = {
     "statement_timeout": "8000",
     "jit": "off",
 }
+
+# Ids stay text on the hot path: making UUID objects only to print them again would cost more than the statement.
+UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.extensions.UNICODE)
+UUID_TEXTS = psycopg2.extensions.new_array_type((2951,), "UUID_TEXTS", UUID_TEXT)
 
 # What another try may cure without us changing anything: lock timeouts, deadlocks, cancelled statements.
 TRANSIENT = (
@@ -61,6 +66,8 @@ def connect(name: str, **session: str) -> Connection:
         tcp_user_timeout=10_000,
     )
     connection.autocommit = True
+    psycopg2.extensions.register_type(UUID_TEXT, connection)
+    psycopg2.extensions.register_type(UUID_TEXTS, connection)
     return connection
 
 

@@ -92,6 +92,14 @@ class TooLarge(DomainError):
     status = 413
 
 
+class AckBeyondSent(DomainError):
+    """An acknowledgement of entries that were not sent."""
+
+    code = "ack_beyond_sent"
+    title = "Only entries that were sent can be acknowledged."
+    status = 422
+
+
 class TooManyRequests(DomainError):
     """Over a rate limit; `retry_after` says when to come back."""
 

@@ -12,7 +12,8 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import redis
 from django.conf import settings
@@ -75,49 +76,46 @@ def bucket(name: str) -> Bucket:
     return Bucket(scaled(RATES[name]))
 
 
-def take(name: str, subject: object, cost: int = 1) -> None:
-    """Count `cost` against the rate `name` of `subject` (a device, an address), all processes together.
+class Limiter:
+    """Counts in Valkey for all processes together; while that is away, for this process or not at all. Thread-safe."""
 
-    Raises `TooManyRequests`; its `retry_after` says after how many seconds the same will be granted.
-    """
-    rate = scaled(RATES[name])
-    try:
-        wait = _take_in_valkey(rate, valkey.key("rate", name, subject), cost)
-    except (redis.RedisError, OSError):
-        wait = _take_blind(rate, name, subject, cost)
-    if wait > 0:
-        raise TooManyRequests(retry_after=max(1, math.ceil(wait)))
+    def __init__(self, client: Callable[[], valkey.Valkey]) -> None:
+        self._client = client
+        self._script: Any = None
+        self._local: OrderedDict[str, Bucket] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, name: str, subject: object, cost: int = 1) -> None:
+        """Count `cost` against the rate `name` of `subject` (a device, a user, an address).
+
+        Raises `TooManyRequests`; its `retry_after` says after how many seconds the same will be granted.
+        """
+        rate = scaled(RATES[name])
+        try:
+            wait = self._shared(rate, valkey.key("rate", name, subject), cost)
+        except (redis.RedisError, OSError):
+            wait = self._blind(rate, f"{name}:{subject}", cost)
+        if wait > 0:
+            raise TooManyRequests(retry_after=max(1, math.ceil(wait)))
+
+    def _shared(self, rate: Rate, key: str, cost: int) -> float:
+        client = self._client()
+        if self._script is None:
+            # Calls EVALSHA, and EVAL when Valkey was restarted since.
+            self._script = client.register_script(_SCRIPT)
+        per_token = 1e6 / rate.per_second
+        wait = self._script([key], [per_token, rate.burst * per_token, min(cost, rate.burst)], client)
+        return int(wait) / 1e6
+
+    def _blind(self, rate: Rate, key: str, cost: int) -> float:
+        if rate.when_blind is Blind.REFUSE:
+            return _BLIND_RETRY_S
+        with self._lock:
+            own = self._local.pop(key, None) or Bucket(rate)
+            self._local[key] = own
+            if len(self._local) > _LOCAL_BUCKETS:
+                self._local.popitem(last=False)
+            return own.take(cost, time.monotonic())
 
 
-def _take_in_valkey(rate: Rate, key: str, cost: int) -> float:
-    per_token = 1e6 / rate.per_second
-    full = rate.burst * per_token
-    wait = _script()(keys=[key], args=[per_token, full, min(cost, rate.burst)], client=valkey.client())
-    return int(wait) / 1e6
-
-
-def _take_blind(rate: Rate, name: str, subject: object, cost: int) -> float:
-    if rate.when_blind is Blind.REFUSE:
-        return _BLIND_RETRY_S
-    key = f"{name}:{subject}"
-    with _lock:
-        own = _local.get(key)
-        if own is None:
-            own = _local[key] = Bucket(rate)
-            if len(_local) > _LOCAL_BUCKETS:
-                _local.popitem(last=False)
-        _local.move_to_end(key)
-        return own.take(cost, time.monotonic())
-
-
-_lock = threading.Lock()
-_local: OrderedDict[str, Bucket] = OrderedDict()
-_registered: redis.commands.core.Script | None = None
-
-
-def _script() -> redis.commands.core.Script:
-    global _registered
-    if _registered is None:
-        # Calls EVALSHA, and EVAL when Valkey was restarted since.
-        _registered = valkey.client().register_script(_SCRIPT)
-    return _registered
+take = Limiter(valkey.client).take

@@ -1,0 +1,365 @@
+"""The committer of sends: everything that arrived since the last commit goes in one transaction (design §3, "Accepting").
+
+    rooms checked FOR KEY SHARE | messages appended | what was refused or there already is looked up
+    | pending deliveries and acks | COMMIT | answers | wake-ups
+
+An answer is given after the commit and never before. If this process dies at any line, either nothing is stored, or all
+of the batch is and its pending rows with it; a client without an answer repeats the same id and gets the first answer.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import psycopg2
+
+from chat.drafts import Draft
+from chat.roster import Checked, Roster, Rosters
+from delivery import wake
+from delivery.acks import AckBook
+from delivery.pending import NewPending, add_sql
+from kernel.batching import Committer
+from kernel.database import TRANSIENT, Cursor, Session, is_lost
+from kernel.entries import Origin
+from kernel.errors import (
+    Conflict,
+    DomainError,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    Unauthenticated,
+    Unavailable,
+)
+from kernel.limits import BACKLOG
+from messages import log
+from messages.log import NewMessage, Stored
+from messages.models import Kind
+
+logger = logging.getLogger(__name__)
+
+
+class IdConflict(Conflict):
+    """The id is stored with other content; `accepted_at` is told only to whose it is."""
+
+    code = "id_conflict"
+    title = "This message id is stored with other content."
+
+
+class EpochStale(Conflict):
+    """The room has another epoch: seal anew and send again under the same id."""
+
+    code = "epoch_stale"
+    title = "The room has another epoch."
+
+
+class Suspended(DomainError):
+    """The account is suspended."""
+
+    code = "suspended"
+    title = "The account is suspended."
+    status = 403
+
+
+class EarlierSendRefused(Unavailable):
+    """An earlier send of this lane in this room was refused for the time being."""
+
+    code = "earlier_send_refused"
+    title = "An earlier send in this room was refused for the time being; repeat that one first."
+
+
+class Lane(Protocol):
+    """Where sends come from and answers go: one socket or one POST. Order is kept within a lane."""
+
+    # room → id of the send that was refused for the time being; touched by the committer only.
+    refused: dict[str, str]
+    # The same for sends that never reached the committer; touched by the submitting thread only.
+    turned_away: dict[str, str]
+
+    def answered(self, answers: "Sequence[Answer]") -> None:
+        """Called in the committer's thread, after the commit."""
+
+
+@dataclass(slots=True)
+class Submission:
+    """A draft, whose it is, and where its answer goes."""
+
+    draft: Draft
+    sender: str
+    device: str
+    lane: Lane
+    ref: str | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """`text` is the JSON of an accepted message (docs/protocol.md §3.1); else `error` says why not."""
+
+    id: str
+    ref: str | None
+    text: str | None
+    error: DomainError | None
+
+
+def accepted_text(message: NewMessage, accepted_at: int) -> str:
+    """The answer to an accepted message; `accepted_at` in ms."""
+    recipient = f'"{message.recipient}"' if message.recipient else "null"
+    return (
+        f'{{"id":"{message.id}","room":"{message.room}","sender":"{message.sender}","recipient":{recipient},'
+        f'"accepted_at":{accepted_at},"delivered":false,"read":false}}'
+    )
+
+
+class Intake:
+    """One per process: the queue in front of the log."""
+
+    def __init__(self, *, acks: AckBook, on_acked: Callable[[dict[str, list[Origin]]], None]) -> None:
+        self.rosters = Rosters()
+        self._acks = acks
+        self._on_acked = on_acked
+        self._session = Session("intake")
+        self._committer: Committer[Submission] = Committer("intake", self._commit)
+        # Set by whoever watches the pending deliveries: past the bound nothing is accepted.
+        self.is_full = False
+        self.is_database_away = False
+
+    def start(self) -> None:
+        """Start the committer's thread."""
+        self._committer.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Commit what has arrived, then end."""
+        self._committer.stop(timeout)
+        self._session.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the committer's thread runs."""
+        return self._committer.is_alive()
+
+    @property
+    def backlog(self) -> int:
+        """How many sends wait."""
+        return self._committer.waiting
+
+    def flush_acks(self) -> None:
+        """Write the gathered acks now."""
+        self._committer.poke()
+
+    def submit(self, submissions: Sequence[Submission]) -> list[Answer]:
+        """Queue these for the next commit; answers at once those that are turned away because a bound is reached."""
+        room_for = 0 if self.is_full else BACKLOG - self._committer.waiting
+        taken: list[Submission] = []
+        turned_away: list[Answer] = []
+        for submission in submissions:
+            draft, lane = submission.draft, submission.lane
+            waits_for = lane.turned_away.get(draft.room)
+            if waits_for is not None and waits_for != draft.id:
+                turned_away.append(_refusal(submission, EarlierSendRefused(retry_after=1, waits_for=waits_for)))
+            elif len(taken) >= room_for:
+                lane.turned_away[draft.room] = draft.id
+                turned_away.append(_refusal(submission, Overloaded(retry_after=2)))
+            else:
+                lane.turned_away.pop(draft.room, None)
+                taken.append(submission)
+        if taken:
+            self._committer.add(taken)
+        return turned_away
+
+    def _commit(self, batch: Sequence[Submission]) -> None:
+        """Answer every submission of the batch, whatever happens."""
+        answers = self._in_order(batch)
+        by_lane: dict[int, tuple[Lane, list[Answer]]] = {}
+        for submission, answer in zip(batch, answers, strict=True):
+            by_lane.setdefault(id(submission.lane), (submission.lane, []))[1].append(answer)
+        for lane, theirs in by_lane.values():
+            lane.answered(theirs)
+
+    def _in_order(self, batch: Sequence[Submission]) -> list[Answer]:
+        """Store the batch; what cannot be stored together is tried in smaller parts, one after the other."""
+        for attempt in (1, 2):
+            try:
+                answers = self._store(batch, patient=True)
+                self.is_database_away = False
+                return answers
+            except psycopg2.Error as error:
+                self._session.rollback()
+                if not is_lost(error):
+                    break
+                # Gone with the session, maybe in the middle of COMMIT: storing the same ids again is harmless.
+                self._session.close()
+                if attempt == 2:
+                    logger.warning("the database is away: %d sends refused", len(batch))
+                    self.is_database_away = True
+                    return [self._refuse(s, Unavailable(retry_after=1)) for s in batch]
+            except Exception:
+                self._session.rollback()
+                logger.exception("a batch of %d sends failed and is tried in parts", len(batch))
+                break
+        return self._in_parts(batch)
+
+    def _in_parts(self, batch: Sequence[Submission]) -> list[Answer]:
+        """Halve the batch until the send that waits or fails is alone, without waiting long for anybody's locks."""
+        if not batch:
+            return []
+        try:
+            return self._store(batch, patient=False)
+        except Exception as error:
+            self._session.rollback()
+            if isinstance(error, psycopg2.Error) and is_lost(error):
+                self._session.close()
+                return [self._refuse(submission, Unavailable(retry_after=1)) for submission in batch]
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return self._in_parts(batch[:half]) + self._in_parts(batch[half:])
+            if isinstance(error, TRANSIENT) or not isinstance(error, psycopg2.Error):
+                return [self._refuse(batch[0], Unavailable(retry_after=1))]
+            logger.error("one send could not be stored: %s", type(error).__name__)
+            return [self._refuse(batch[0], InvalidInput("the message could not be stored"))]
+
+    def _store(self, batch: Sequence[Submission], *, patient: bool) -> list[Answer]:
+        """One transaction. Raises `psycopg2.Error` before anything is answered."""
+        answers: dict[int, Answer] = {}
+        fresh: dict[str, tuple[int, Submission]] = {}
+        look_up: list[tuple[int, Submission, DomainError | None]] = []
+        blocked: dict[tuple[int, str], str] = {}
+        with self._session.cursor() as cursor:
+            checked = self._check(cursor, batch, patient=patient)
+            for place, submission in enumerate(batch):
+                draft, lane = submission.draft, submission.lane
+                waits_for = blocked.get((id(lane), draft.room), lane.refused.get(draft.room))
+                if waits_for is not None and waits_for != draft.id:
+                    look_up.append((place, submission, EarlierSendRefused(retry_after=1, waits_for=waits_for)))
+                elif error := _why_not(submission, checked):
+                    if error.retryable:
+                        blocked[id(lane), draft.room] = draft.id
+                    look_up.append((place, submission, error))
+                elif draft.id in fresh:
+                    look_up.append((place, submission, None))
+                else:
+                    fresh[draft.id] = place, submission
+            rows = [_row(submission, checked) for _, submission in fresh.values()]
+            inserted = log.append(cursor, rows) if rows else {}
+            messages = {row.id: row for row in rows}
+            look_up += [(*fresh[row.id], None) for row in rows if row.id not in inserted]
+            stored = log.find_stored(cursor, {s.draft.id for _, s, _ in look_up}) if look_up else {}
+            pending = [
+                line
+                for message_id, (_, submission) in fresh.items()
+                if message_id in inserted
+                for line in _pending(submission, checked)
+            ]
+            acks = self._acks.take_sql(cursor)
+            try:
+                statements = ([add_sql(cursor, pending)] if pending else []) + ([acks[0]] if acks else [])
+                cursor.execute(b";".join([*statements, b"COMMIT"]))
+            except BaseException:
+                if acks:
+                    acks[1].failed()
+                raise
+        # Committed: from here on nothing may fail the batch.
+        if pending:
+            wake.slots({line.slot for line in pending})
+        if acks:
+            self._on_acked(acks[1].owed)
+        for message_id, (place, submission) in fresh.items():
+            if message_id in inserted:
+                submission.lane.refused.pop(submission.draft.room, None)
+                text = accepted_text(messages[message_id], inserted[message_id])
+                answers[place] = Answer(message_id, submission.ref, text, None)
+        for place, submission, error in look_up:
+            answers[place] = self._known(submission, stored.get(submission.draft.id), error)
+        return [answers[place] for place in range(len(batch))]
+
+    def _check(self, cursor: Cursor, batch: Sequence[Submission], *, patient: bool) -> Checked:
+        if not batch:
+            cursor.execute("BEGIN")
+            return Checked({}, {}, frozenset())
+        rooms = {submission.draft.room for submission in batch}
+        devices = {submission.device for submission in batch}
+        checked = self.rosters.check(cursor, rooms, devices, skip_locked=not patient)
+        if not patient:
+            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+        return checked
+
+    def _known(self, submission: Submission, stored: Stored | None, error: DomainError | None) -> Answer:
+        """Answer a send whose id may be stored: as the first time if it is the same, else why not."""
+        draft = submission.draft
+        if stored is None:
+            return self._refuse(submission, error or Unavailable(retry_after=1))
+        message = stored.message
+        if message.device != submission.device or message.sender != submission.sender:
+            return self._refuse(submission, IdConflict())
+        same = (message.room, message.sent_at, message.alg, message.epoch, message.ciphertext) == (
+            draft.room,
+            draft.sent_at,
+            draft.alg,
+            draft.epoch,
+            draft.ciphertext,
+        )
+        if not same:
+            return self._refuse(submission, IdConflict(accepted_at=stored.accepted_at))
+        if submission.lane.refused.get(draft.room) == draft.id:
+            del submission.lane.refused[draft.room]
+        return Answer(draft.id, submission.ref, accepted_text(message, stored.accepted_at), None)
+
+    def _refuse(self, submission: Submission, error: DomainError) -> Answer:
+        """Refuse; after a refusal for the time being, later sends of this lane in this room have to wait for this one."""
+        draft, refused = submission.draft, submission.lane.refused
+        if error.retryable:
+            refused.setdefault(draft.room, draft.id)
+        elif refused.get(draft.room) == draft.id:
+            del refused[draft.room]
+        return _refusal(submission, error)
+
+
+def _refusal(submission: Submission, error: DomainError) -> Answer:
+    error.fields["id"] = submission.draft.id
+    return Answer(submission.draft.id, submission.ref, None, error)
+
+
+def _why_not(submission: Submission, checked: Checked) -> DomainError | None:
+    """Why this send may not be stored now: device, membership, recipient, epoch, suspension; None if it may."""
+    draft = submission.draft
+    sender = checked.senders.get(submission.device)
+    if sender is None or sender.is_revoked:
+        return Unauthenticated("the device was revoked")
+    if draft.room in checked.locked_out:
+        return Unavailable("the room is being changed", retry_after=1)
+    roster = checked.rooms.get(draft.room)
+    if roster is None or submission.sender not in roster.members:
+        return NotFound("there is no such room, or you are not in it")
+    if sender.is_suspended:
+        return Suspended()
+    if draft.recipient != "" and draft.recipient != roster.other(submission.sender):
+        return InvalidInput("recipient is not the other user of this room", field="recipient")
+    if draft.epoch != roster.epoch:
+        return EpochStale(epoch=roster.epoch)
+    return None
+
+
+def _row(submission: Submission, checked: Checked) -> NewMessage:
+    draft = submission.draft
+    roster = checked.rooms[draft.room]
+    return NewMessage(
+        draft.id,
+        draft.room,
+        submission.sender,
+        submission.device,
+        roster.other(submission.sender),
+        draft.sent_at,
+        draft.alg,
+        draft.epoch,
+        draft.ciphertext,
+    )
+
+
+def _pending(submission: Submission, checked: Checked) -> list[NewPending]:
+    """One line per slot of recipients, frozen now. The sender is a recipient too."""
+    draft = submission.draft
+    roster: Roster = checked.rooms[draft.room]
+    version = checked.senders[submission.device].connections_version
+    return [
+        NewPending(slot, users, Kind.MESSAGE, draft.id, draft.room, submission.sender, submission.device, version)
+        for slot, users in roster.by_slot.items()
+    ]

@@ -1,0 +1,93 @@
+"""What sending is: check the form, queue for the commit, answer after it. Table of contents of the sender service.
+
+Two ways in, the same rules: `submit` for sockets (answers come to the lane) and `post` for REST (waits for them).
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from chat import drafts
+from chat.intake import Answer, Intake, Lane, Submission
+from kernel import rates
+from kernel.errors import DomainError, InvalidInput, Unavailable
+from kernel.ids import now_ms
+from kernel.limits import POST_MESSAGES
+
+# Longer than the committer needs to find out that the database is away.
+ANSWER_S = 15.0
+
+_intake: Intake | None = None
+
+
+def bind(intake: Intake | None) -> None:
+    """Called by `config.runtime`: the intake of this process (None: no longer)."""
+    global _intake
+    _intake = intake
+
+
+def submit(intake: Intake, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None) -> list[Answer]:
+    """Check the form of these sends and queue the good ones; answers at once what is refused before the queue."""
+    now = now_ms()
+    refused: list[Answer] = []
+    good: list[Submission] = []
+    for raw in messages:
+        try:
+            draft = drafts.parse(raw, sender=user, now_ms=now)
+        except DomainError as error:
+            refused.append(_refusal(raw, error, ref))
+        else:
+            good.append(Submission(draft, user, device, lane, ref))
+    return refused + intake.submit(good)
+
+
+def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
+    """Send these from a request's thread; answers in the order of `messages`, after the commit.
+
+    Raises `Unavailable` when this process does not take sends now, `TooManyRequests` over the device's rate.
+    """
+    if not 1 <= len(messages) <= POST_MESSAGES:
+        raise InvalidInput(f"messages must be a list of 1 to {POST_MESSAGES}", field="messages")
+    if _intake is None:
+        raise Unavailable(retry_after=1)
+    rates.take("send", device, len(messages))
+    lane = Post(len(messages))
+    for place, raw in enumerate(messages):
+        lane.take(submit(_intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))
+    return lane.wait(ANSWER_S)
+
+
+class Post:
+    """The lane of one POST: its answers by place, and an event when the last has come."""
+
+    def __init__(self, count: int) -> None:
+        self.refused: dict[str, str] = {}
+        self.turned_away: dict[str, str] = {}
+        self._count = count
+        self._answers: dict[int, Answer] = {}
+        self._lock = threading.Lock()
+        self._complete = threading.Event()
+
+    def take(self, answers: Sequence[Answer]) -> None:
+        """Note answers; `ref` is the place."""
+        with self._lock:
+            for answer in answers:
+                self._answers[int(answer.ref or 0)] = answer
+            if len(self._answers) == self._count:
+                self._complete.set()
+
+    answered = take
+
+    def wait(self, seconds: float) -> list[Answer]:
+        """All answers, in order. Raises `Unavailable` after `seconds`: what is stored by then stays so, the same ids will be answered."""
+        if not self._complete.wait(seconds):
+            raise Unavailable(retry_after=1)
+        return [self._answers[place] for place in range(self._count)]
+
+
+def _refusal(raw: Any, error: DomainError, ref: str | None) -> Answer:
+    id = drafts.id_of(raw)
+    if id is not None:
+        error.fields["id"] = id
+    return Answer(id or "", ref, None, error)

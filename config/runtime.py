@@ -1,0 +1,235 @@
+"""What runs in a web process beside Daphne: the intake, the host with its sockets, the watch over the backlog.
+
+`start` is called on the event loop once it runs, `stop` on it before it ends.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from django.conf import settings
+from django.db import connection
+from django.db.utils import InterfaceError, OperationalError
+
+from accounts import devices, revocations, tokens
+from accounts.models import User
+from chat import sender
+from chat.intake import Answer, Intake, Suspended
+from delivery import consumers, pending, push
+from delivery.acks import AckBook, Receipts
+from delivery.consumers import Surroundings
+from delivery.frames import CloseCode
+from delivery.host import Host
+from kernel import ports
+from kernel.database import Readers, Session
+from kernel.errors import NotFound
+from kernel.limits import PENDING_AGE_S, PENDING_ROWS, RECEIPTS_MS
+from messages import late, receipts
+
+logger = logging.getLogger(__name__)
+
+READERS = 3
+ORM_THREADS = 3
+WATCH_S = 1.0
+ACKS_S = 0.1
+
+
+class Services:
+    """What sockets need of the apps upstream (delivery.consumers.Services)."""
+
+    def __init__(self, intake: Intake, readers: Readers, loop: asyncio.AbstractEventLoop) -> None:
+        self._intake = intake
+        self._readers = readers
+        self._loop = loop
+        self._orm = ThreadPoolExecutor(ORM_THREADS, thread_name_prefix="orm")
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def verify(self, token: str) -> tuple[UUID, UUID]:
+        """See `consumers.Services.verify`."""
+        principal = tokens.verify(token)
+        return principal.user_id, principal.device_id
+
+    async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
+        """See `consumers.Services.welcome`."""
+        await self._in_orm(_welcome, user, device, client_name, client_version)
+
+    def is_revoked(self, device: UUID) -> bool:
+        """See `consumers.Services.is_revoked`."""
+        return revocations.is_revoked(device)
+
+    def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None) -> list[Answer]:
+        """See `consumers.Services.submit`."""
+        return sender.submit(self._intake, messages, user=user, device=device, lane=lane, ref=ref)
+
+    async def read(self, *, user: UUID, device: UUID, room: UUID, seq: int) -> None:
+        """See `consumers.Services.read`."""
+        await self._in_orm(receipts.read, user, device, room, seq)
+
+    async def reject(self, *, user: UUID, message: UUID, later: UUID) -> str:
+        """See `consumers.Services.reject`."""
+        rejection = await self._in_orm(late.reject, user, message, later)
+        return str(rejection.reason)
+
+    async def members(self, *, user: str, room: str) -> list[str]:
+        """See `consumers.Services.members`."""
+        roster = await self._readers.run(self._intake.rosters.find, room)
+        if roster is None or user not in roster.members:
+            raise NotFound
+        return sorted(roster.members - {user})
+
+    def hint(self, users: Sequence[str], frame: dict[str, Any], *, exclude_device: UUID) -> None:
+        """See `consumers.Services.hint`."""
+        ports.hints.send([UUID(user) for user in users], frame, exclude_device=exclude_device)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """See `consumers.Services.call_soon`: callbacks that come close together wake the loop once."""
+        with self._lock:
+            self._callbacks.append(callback)
+            if len(self._callbacks) > 1:
+                return
+        self._loop.call_soon_threadsafe(self._call)
+
+    def _call(self) -> None:
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    async def _in_orm(self, fn: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._orm, _with_connection, fn, *args)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._orm.shutdown(wait=False, cancel_futures=True)
+
+
+def _with_connection(fn: Callable[..., Any], *args: Any) -> Any:
+    """Call with this thread's Django connection, which stays open between calls and is opened again when it was lost."""
+    try:
+        return fn(*args)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return fn(*args)
+
+
+def _welcome(user: UUID, device: UUID, client_name: str, client_version: str) -> None:
+    devices.seen(device, client_name, client_version)
+    if User.objects.filter(id=user, suspended_at__isnull=False).exists():
+        raise Suspended
+
+
+class Watch(threading.Thread):
+    """Looks about once a second whether the bound on pending deliveries is reached."""
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._intake = intake
+        self._session = Session("watch")
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Watch until stopped."""
+        while not self._stopping.wait(WATCH_S):
+            try:
+                with self._session.cursor() as cursor:
+                    rows, age = pending.backlog(cursor, PENDING_ROWS)
+                    self._intake.is_full = rows > PENDING_ROWS or age > PENDING_AGE_S
+            except psycopg2.Error as error:
+                logger.info("the backlog could not be counted: %s", type(error).__name__)
+                self._session.close()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+
+
+class Runtime:
+    """Everything of one web process, put together."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.acks = AckBook()
+        self.receipts = Receipts(ports.hints)
+        self.intake = Intake(acks=self.acks, on_acked=self.receipts.owe)
+        self.readers = Readers(READERS)
+        self.services = Services(self.intake, self.readers, loop)
+        self.host = Host(
+            id=f"{settings.HOST_NAME}.{os.getpid()}",
+            facts={"url": settings.PUBLIC_URL, "pid": os.getpid()},
+            registry=push.registry,
+            readers=self.readers,
+        )
+        self.watch = Watch(self.intake)
+        self._loop = loop
+        self._flushed = 0.0
+        self._acked = 0.0
+
+    def start(self) -> None:
+        """Take sends and sockets from now on."""
+        revocations.start()
+        revocations.subscribe(self._revoked)
+        self.intake.start()
+        self.watch.start()
+        self.host.start(self._tick)
+        sender.bind(self.intake)
+        consumers.bind(Surroundings(self.host, self.readers, self.acks, self.services))
+
+    async def stop(self) -> None:
+        """Take nothing more, commit what came, tell the sockets to come back elsewhere."""
+        consumers.bind(None)
+        sender.bind(None)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self.intake.stop, 3.0)
+        await self.host.stop(CloseCode.RESTART)
+        self.watch.stop()
+        self.services.close()
+        self.readers.close()
+
+    def _revoked(self, device: UUID) -> None:
+        self._loop.call_soon_threadsafe(self.host.close_device, device, CloseCode.UNAUTHENTICATED)
+
+    def _tick(self, now: float) -> None:
+        """About ten times a second: acks that no send has carried along are written, gathered receipts go out."""
+        if now - self._acked >= ACKS_S and not self.acks.is_empty:
+            self._acked = now
+            self.intake.flush_acks()
+        if now - self._flushed >= RECEIPTS_MS / 1000:
+            self._flushed = now
+            self.receipts.flush()
+
+
+_runtime: Runtime | None = None
+
+
+def start() -> None:
+    """Start this process's runtime; called on the event loop."""
+    global _runtime
+    if _runtime is None:
+        _runtime = Runtime(asyncio.get_running_loop())
+        _runtime.start()
+
+
+async def stop() -> None:
+    """Stop it; called on the event loop."""
+    global _runtime
+    runtime, _runtime = _runtime, None
+    if runtime is not None:
+        await runtime.stop()
+
+
+def problems() -> list[str]:
+    """What this process lacks to do its work, for `/readyz`; empty when nothing."""
+    if _runtime is None:
+        return ["the runtime has not started"]
+    found = []
+    if not _runtime.intake.is_alive:
+        found.append("the committer has ended")
+    if _runtime.intake.is_full:
+        found.append("too many deliveries are pending")
+    return found

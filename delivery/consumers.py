@@ -1,0 +1,397 @@
+"""One device's socket: a shell that decides nothing. It decodes frames, asks the session, does the effects in order.
+
+A plain ASGI application and not a Channels consumer: Channels awaits `aclose_old_connections` in a process-wide thread
+for every event (docs/adr/0003). Nothing here touches the ORM; what needs it runs in `Services`' own threads.
+Frames go out through one list per socket, so that their order holds whoever puts them there.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from delivery import frames
+from delivery.acks import AckBook
+from delivery.frames import CloseCode, MalformedFrame, Refused
+from delivery.host import Host
+from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
+from kernel import rates
+from kernel.database import Readers
+from kernel.entries import Entry
+from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
+from kernel.limits import HELLO_S, TYPING_S, UNAUTHENTICATED_SOCKETS, WINDOW
+from messages import log
+
+logger = logging.getLogger(__name__)
+
+AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
+AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Answered(Protocol):
+    """What the sender service says of one send; see chat.intake.Answer."""
+
+    id: str
+    ref: str | None
+    text: str | None
+    error: DomainError | None
+
+
+class Services(Protocol):
+    """What a socket needs of the apps upstream; `config.runtime` binds it."""
+
+    def verify(self, token: str) -> tuple[UUID, UUID]:
+        """The user and device of an access token. Raises `Unauthenticated`."""
+
+    async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
+        """Note that the device is here. Raises `Unauthenticated` (revoked) or a 403 (suspended)."""
+
+    def is_revoked(self, device: UUID) -> bool:
+        """Whether this process knows the device to be revoked."""
+
+    def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None) -> Sequence[Answered]:
+        """Check and queue sends; answers those that are refused at once, the others come to `lane.answered`."""
+
+    async def read(self, *, user: UUID, device: UUID, room: UUID, seq: int) -> None:
+        """The user has read this room up to `seq`."""
+
+    async def reject(self, *, user: UUID, message: UUID, later: UUID) -> str:
+        """Refuse a late message; answers the stored reason."""
+
+    async def members(self, *, user: str, room: str) -> Sequence[str]:
+        """The other members of a room that the user is in. Raises a 404."""
+
+    def hint(self, users: Sequence[str], frame: dict[str, Any], *, exclude_device: UUID) -> None:
+        """Send a live frame to all sockets of these users."""
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Run this on the event loop; callable from any thread."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every socket of this process shares."""
+
+    host: Host
+    readers: Readers
+    acks: AckBook
+    services: Services
+
+
+_surroundings: Surroundings | None = None
+_unauthenticated: Counter[str] = Counter()
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def bind(surroundings: Surroundings | None) -> None:
+    """Called by `config.runtime` when the process is ready for sockets (None: no longer)."""
+    global _surroundings
+    _surroundings = surroundings
+
+
+class SocketConsumer:
+    """The ASGI application of one socket; also a `host.Socket` and a lane of the intake."""
+
+    def __init__(self) -> None:
+        self.user = ""
+        self.device = ""
+        # The lane of chat.intake: sends that were refused for the time being, by room.
+        self.refused: dict[str, str] = {}
+        self.turned_away: dict[str, str] = {}
+        self._session: Session | None = None
+        self._out: list[str] = []
+        self._closing: int | None = None
+        self._closed = False
+        self._flushing = False
+        self._typed: dict[str, float] = {}
+
+    async def __call__(self, scope: dict[str, Any], receive: AsgiReceive, send: AsgiSend) -> None:
+        """Serve the socket until it ends."""
+        self._send = send
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept"})
+        if _surroundings is None:
+            await send({"type": "websocket.close", "code": CloseCode.RESTART})
+            return
+        self._around = _surroundings
+        try:
+            if await self._greet(receive, str((scope.get("client") or ["?"])[0])):
+                await self._serve(receive)
+        finally:
+            self._closed = True
+            self._around.host.leave(self)
+
+    # --- hello ---------------------------------------------------------------------------------------------------------
+
+    async def _greet(self, receive: AsgiReceive, address: str) -> bool:
+        """Wait for hello, authenticate, say welcome; False when the socket has ended."""
+        if _unauthenticated[address] >= UNAUTHENTICATED_SOCKETS:
+            return await self._end(CloseCode.RATE_LIMITED)
+        _unauthenticated[address] += 1
+        try:
+            async with asyncio.timeout(HELLO_S):
+                event = await receive()
+        except TimeoutError:
+            return await self._end(CloseCode.HELLO_TIMEOUT)
+        finally:
+            _unauthenticated[address] -= 1
+            if not _unauthenticated[address]:
+                del _unauthenticated[address]
+        if event["type"] != "websocket.receive":
+            return False
+        try:
+            frame = frames.decode(event.get("text") or event.get("bytes") or "")
+            if not isinstance(frame, frames.Hello):
+                raise MalformedFrame("hello comes first")
+            return await self._welcome(frame)
+        except MalformedFrame:
+            return await self._end(CloseCode.MALFORMED)
+        except Refused as refused:
+            self._out.append(frames.error(refused.error.problem(), refused.ref))
+            return await self._end(CloseCode.MALFORMED)
+        except Unauthenticated as error:
+            self._out.append(frames.error(error.problem(), None))
+            return await self._end(CloseCode.UNAUTHENTICATED)
+        except DomainError as error:
+            self._out.append(frames.error(error.problem(), None))
+            return await self._end(CloseCode.FORBIDDEN if error.status == Forbidden.status else CloseCode.RESTART)
+        except Exception as error:
+            logger.warning("a socket could not be opened: %s", type(error).__name__)
+            return await self._end(CloseCode.RESTART)
+
+    async def _welcome(self, hello: frames.Hello) -> bool:
+        services = self._around.services
+        user, device = services.verify(hello.token)
+        self.user, self.device = str(user), str(device)
+        self._user_id, self._device_id = user, device
+        await services.welcome(
+            user=user, device=device, client_name=hello.client_name, client_version=hello.client_version
+        )
+        self._frame_rate = rates.bucket("frame")
+        self._send_rate = rates.bucket("send")
+        # The route first, then the mailbox: what is stored in between is pushed or read, and never missed.
+        await self._around.host.enter(self)
+        if services.is_revoked(device):
+            raise Unauthenticated("the device was revoked")
+        newest, acknowledged = await self._around.readers.run(log.positions, self.user, self.device)
+        session = Session(acknowledged=acknowledged, newest=newest)
+        self._out.append(
+            frames.welcome(
+                user=self.user,
+                device=self.device,
+                host=self._around.host.id,
+                acknowledged=acknowledged,
+                last_seq=newest,
+                window=WINDOW,
+            )
+        )
+        self._session = session
+        self._perform(session.opened())
+        await self.flush()
+        return not self._closed
+
+    async def _end(self, code: CloseCode) -> bool:
+        self.hang_up(code)
+        await self.flush()
+        return False
+
+    # --- frames from the client ----------------------------------------------------------------------------------------
+
+    async def _serve(self, receive: AsgiReceive) -> None:
+        while not self._closed:
+            event = await receive()
+            if event["type"] != "websocket.receive":
+                return
+            try:
+                self._received(frames.decode(event.get("text") or event.get("bytes") or ""))
+            except MalformedFrame:
+                self.hang_up(CloseCode.MALFORMED)
+            except Refused as refused:
+                self._out.append(frames.error(refused.error.problem(), refused.ref))
+            if self._out or self._closing is not None:
+                await self.flush()
+
+    def _received(self, frame: frames.ClientFrame) -> None:
+        session = self._session
+        assert session is not None
+        match frame:
+            case frames.Send():
+                self._submit(frame)
+            case frames.Ack():
+                try:
+                    self._perform(session.acked(frame.seq))
+                except DomainError as error:
+                    self._refuse(error, frame.ref)
+            case _ if wait := self._frame_rate.take(1, time.monotonic()):
+                self._refuse(TooManyRequests(retry_after=round(wait, 3)), frame.ref)
+            case frames.Ping():
+                self._out.append(frames.encode({"type": "pong"} if frame.ref is None else {"type": "pong", "ref": frame.ref}))
+            case frames.Typing():
+                self._typing(frame)
+            case frames.Read():
+                self._spawn(self._read(frame), frame.ref)
+            case frames.Reject():
+                self._spawn(self._reject(frame), frame.ref)
+            case frames.Hello():
+                self.hang_up(CloseCode.MALFORMED)
+
+    def _submit(self, frame: frames.Send) -> None:
+        if wait := self._send_rate.take(len(frame.messages), time.monotonic()):
+            self._turn_away(frame, wait)
+            return
+        answers = self._around.services.submit(
+            frame.messages, user=self.user, device=self.device, lane=self, ref=frame.ref
+        )
+        self._answer(answers)
+
+    def _turn_away(self, frame: frames.Send, wait: float) -> None:
+        """Over the rate: as behind any refusal for the time being, later sends in these rooms wait for these."""
+        for raw in frame.messages:
+            named = isinstance(raw, dict) and isinstance(raw.get("id"), str) and isinstance(raw.get("room"), str)
+            if named:
+                self.turned_away.setdefault(raw["room"][:36], raw["id"][:36])
+            fields = {"id": raw["id"][:36]} if named else {}
+            self._refuse(TooManyRequests(retry_after=round(wait, 3), **fields), frame.ref)
+
+    def _typing(self, frame: frames.Typing) -> None:
+        now = time.monotonic()
+        if now - self._typed.get(frame.room, -TYPING_S) < TYPING_S:
+            return
+        if len(self._typed) > 1_000:
+            self._typed.clear()
+        self._typed[frame.room] = now
+        self._spawn(self._pass_typing(frame), frame.ref)
+
+    async def _pass_typing(self, frame: frames.Typing) -> None:
+        members = await self._around.services.members(user=self.user, room=frame.room)
+        hint = {"type": "typing", "room": frame.room, "user": self.user}
+        self._around.services.hint(members, hint, exclude_device=self._device_id)
+
+    async def _read(self, frame: frames.Read) -> None:
+        await self._around.services.read(
+            user=self._user_id, device=self._device_id, room=UUID(frame.room), seq=frame.seq
+        )
+
+    async def _reject(self, frame: frames.Reject) -> None:
+        reason = await self._around.services.reject(
+            user=self._user_id, message=UUID(frame.message), later=UUID(frame.later)
+        )
+        answer = {"type": "rejected", "message": frame.message, "reason": reason}
+        self._out.append(frames.encode(answer if frame.ref is None else {**answer, "ref": frame.ref}))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], ref: str | None = None) -> None:
+        """Do this beside the socket's frames; a refusal is answered, anything else is logged and answered as 503."""
+        task = asyncio.ensure_future(self._guarded(work, ref))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], ref: str | None) -> None:
+        try:
+            await work
+        except DomainError as error:
+            self._refuse(error, ref)
+        except Exception as error:
+            logger.warning("a frame could not be served: %s", type(error).__name__)
+            self._refuse(Unavailable(retry_after=1), ref)
+        await self.flush()
+
+    def _refuse(self, error: DomainError, ref: str | None) -> None:
+        self._out.append(frames.error(error.problem(), ref))
+
+    # --- answers of the intake -------------------------------------------------------------------------------------------
+
+    def answered(self, answers: Sequence[Answered]) -> None:
+        """The intake's lane: called in the committer's thread, after the commit."""
+        self._around.services.call_soon(lambda: self._answer(answers, flush=True))
+
+    def _answer(self, answers: Sequence[Answered], *, flush: bool = False) -> None:
+        accepted = [answer.text for answer in answers if answer.text is not None]
+        if accepted:
+            self._out.append(frames.accepted(accepted))
+        for answer in answers:
+            if answer.error is not None:
+                self._refuse(answer.error, answer.ref)
+        if flush:
+            self._flush_soon()
+
+    # --- the host's side -------------------------------------------------------------------------------------------------
+
+    def pushed(self, batch: list[Entry]) -> None:
+        """See `host.Socket.pushed`."""
+        if self._session is not None:
+            self._perform(self._session.pushed(batch))
+
+    def known(self, last_seq: int) -> None:
+        """See `host.Socket.known`."""
+        if self._session is not None:
+            self._perform(self._session.known(last_seq))
+
+    def ticked(self, now: float) -> None:
+        """See `host.Socket.ticked`."""
+        if self._session is not None:
+            self._perform(self._session.ticked(now))
+
+    def hint(self, text: str) -> None:
+        """See `host.Socket.hint`."""
+        if self._session is not None:
+            self._out.append(text)
+
+    def hang_up(self, code: int) -> None:
+        """See `host.Socket.hang_up`."""
+        if self._closing is None:
+            self._closing = code
+
+    # --- effects -----------------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SendEntries(batch):
+                    self._out.extend(frames.entries(batch))
+                case ReadPage():
+                    self._spawn(self._page(effect))
+                case Acknowledge(seq, origins):
+                    self._around.acks.add(user=self.user, device=self.device, seq=seq, origins=origins)
+                case Drained(seq):
+                    self._out.append(frames.encode({"type": "drained", "seq": seq}))
+                case Close(code):
+                    self.hang_up(code)
+
+    async def _page(self, asked: ReadPage) -> None:
+        session = self._session
+        assert session is not None
+        try:
+            found = await self._around.readers.run(log.read_after, self.user, asked.after, asked.limit)
+        except Exception as error:
+            logger.info("a page could not be read: %s", type(error).__name__)
+            self._perform(session.failed())
+            return
+        self._perform(session.page(found))
+
+    def _flush_soon(self) -> None:
+        task = asyncio.ensure_future(self.flush())
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+
+    async def flush(self) -> None:
+        """Send what is put out; whoever comes while this runs leaves its frames to it."""
+        if self._flushing or self._closed:
+            return
+        self._flushing = True
+        try:
+            while self._out and not self._closed:
+                out, self._out = self._out, []
+                for text in out:
+                    await self._send({"type": "websocket.send", "text": text})
+            if self._closing is not None and not self._closed:
+                self._closed = True
+                await self._send({"type": "websocket.close", "code": self._closing})
+        except Exception as error:
+            logger.debug("a socket went away: %s", type(error).__name__)
+            self._closed = True
+        finally:
+            self._flushing = False

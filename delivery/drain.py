@@ -1,0 +1,234 @@
+"""One batch of deliveries, under the queues' locks, in one transaction. Table of contents of delivery.
+
+    lock the group's queues | read the slot map and the oldest pending rows | lock the mailboxes
+    | read their last numbers and the blocks | number the entries | write them, forget the pending rows, COMMIT
+
+Three round trips. What is to be pushed is returned and pushed by the caller, after the commit. If this process dies at
+any line, the transaction is undone and the next drain of these queues does it all again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from kernel.database import TRANSIENT, Cursor, is_lost, number_array, uuid_array
+from kernel.entries import Origin
+from messages import log
+from messages.entries import MESSAGE_COLUMNS, message_text, origin_of
+from messages.models import Kind
+
+BATCH_ROWS = 768
+SLOT_ROWS = 16  # of one slot, in one batch: 64 slots make a batch of at most 1 024
+BATCH_BYTES = 1_048_576
+
+PENDING_COLUMNS = (
+    "p.id, p.slot, p.recipients, p.kind, p.message_id, p.room_id, p.sender_id, p.device_id, p.connections_version, p.payload"
+)
+
+# Waits for the locks (at most lock_timeout), or takes only the free ones: then others get their turn first.
+LOCK_QUEUES = """
+SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]) ORDER BY name FOR UPDATE {skip}
+"""
+
+# A statement of its own behind the lock: its snapshot must see what the lock's last holder committed.
+TAKE = f"""
+SELECT {PENDING_COLUMNS}, {MESSAGE_COLUMNS}
+FROM (SELECT p.* FROM delivery_slot s,
+      LATERAL (SELECT * FROM delivery_pending p WHERE p.slot = s.slot AND p.id >= %s ORDER BY p.id LIMIT %s) p
+      WHERE s.queue_id = ANY({{queues}}) ORDER BY p.id LIMIT %s) p
+LEFT JOIN message_log_message m ON m.id = p.message_id AND p.kind = {Kind.MESSAGE.value}
+ORDER BY p.id
+"""
+
+QUEUES_OF_GROUPS = 'ARRAY(SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]))'
+
+MAILBOXES_AND_BLOCKS = """
+SELECT b.user_id, b.last_seq,
+       ARRAY(SELECT k.sender_id FROM delivery_blockcopy k WHERE k.recipient_id = b.user_id AND k.sender_id = ANY(%s::uuid[]))
+FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
+"""
+
+FORGET = """
+DELETE FROM delivery_pending p USING unnest(%s::smallint[], %s::bigint[]) AS n(slot, id) WHERE p.slot = n.slot AND p.id = n.id
+"""
+
+SET_ASIDE = """
+WITH gone AS (DELETE FROM delivery_pending p WHERE p.slot = %s AND p.id = %s RETURNING *)
+INSERT INTO delivery_dead (pending_id, slot, recipients, kind, message_id, room_id, sender_id, device_id,
+                           connections_version, payload, created_at, failed_at, error)
+SELECT id, slot, recipients, kind, message_id, room_id, sender_id, device_id, connections_version, payload, created_at, now(), %s
+FROM gone
+"""
+
+OVERDUE = """
+SELECT DISTINCT ON (q."group") q."group", p.slot, p.id
+FROM delivery_slot s JOIN delivery_queue q ON q.name = s.queue_id,
+     LATERAL (SELECT slot, id, created_at FROM delivery_pending p WHERE p.slot = s.slot ORDER BY p.id LIMIT 1) p
+WHERE q."group" = ANY(%s::int[]) AND p.created_at < now() - %s * interval '1 millisecond'
+ORDER BY q."group", p.id
+"""
+
+
+class Delivery(NamedTuple):
+    """A pending row that was taken, with its entry's text and origin."""
+
+    id: int
+    slot: int
+    recipients: Sequence[str]
+    kind: int
+    message: str | None
+    room: str | None
+    sender: str | None
+    device: str | None
+    connections_version: int
+    payload: str | None
+    text: str
+    origin: Origin | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a drain did: `rows` taken, and what to push. `to` is (user, seq, index into texts), in order of seq per user."""
+
+    rows: int = 0
+    more: bool = False
+    lowest: int = 0
+    texts: list[str] = field(default_factory=list)
+    origins: list[Origin | None] = field(default_factory=list)
+    to: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+class Poison(Exception):
+    """A delivery that failed alone, for a reason that another try will not cure."""
+
+    def __init__(self, slot: int, id: int, reason: str) -> None:
+        super().__init__(f"pending row {id} of slot {slot}: {reason}")
+        self.slot = slot
+        self.id = id
+        self.reason = reason
+
+
+def drain_batch(cursor: Cursor, *, groups: Sequence[int], mark: int, rows: int, skip_locked: bool = False) -> Batch:
+    """Deliver the oldest pending rows of these groups' queues, from id `mark` on; see the module's drawing.
+
+    Raises `Poison` when a single row was taken and failed, else what went wrong (`psycopg2.Error`, …); the caller rolls
+    back and decides (delivery/drainer.py). `skip_locked` leaves out queues that somebody else is draining.
+    """
+    found = take(cursor, groups=groups, mark=mark, rows=rows, skip_locked=skip_locked)
+    if not found:
+        cursor.execute("COMMIT")
+        return Batch()
+    try:
+        return deliver(cursor, found, full=len(found) >= min(SLOT_ROWS, rows))
+    except TRANSIENT:
+        raise
+    except Exception as error:
+        if len(found) > 1 or is_lost(error):
+            raise
+        raise Poison(found[0][1], found[0][0], f"{type(error).__name__}: {error}") from error
+
+
+def take(cursor: Cursor, *, groups: Sequence[int], mark: int, rows: int, skip_locked: bool) -> list[tuple[Any, ...]]:
+    """Lock the queues; read the oldest deliveries of the slots that they own now."""
+    per_slot = min(SLOT_ROWS, rows)
+    if skip_locked:
+        cursor.execute("BEGIN;" + LOCK_QUEUES.format(skip="SKIP LOCKED"), (number_array(groups),))
+        queues = [name for (name,) in cursor.fetchall()]
+        cursor.execute(TAKE.format(queues="%s::varchar[]"), (mark, per_slot, queues, rows))
+    else:
+        statements = "BEGIN;" + LOCK_QUEUES.format(skip="") + ";" + TAKE.format(queues=QUEUES_OF_GROUPS)
+        cursor.execute(statements, (number_array(groups), mark, per_slot, number_array(groups), rows))
+    return cursor.fetchall()
+
+
+def deliver(cursor: Cursor, found: Sequence[tuple[Any, ...]], *, full: bool) -> Batch:
+    """Write the entries of as many of these rows as fit into a batch; the rest stays pending."""
+    deliveries: list[Delivery] = []
+    size = 0
+    for row in found:
+        delivery = delivery_of(row)
+        size += len(delivery.text)
+        if deliveries and size > BATCH_BYTES:
+            break
+        deliveries.append(delivery)
+    batch = Batch(len(deliveries), full or len(deliveries) < len(found), deliveries[0].id)
+    last_seqs, blocked = open_mailboxes(cursor, deliveries)
+    entries = number(deliveries, last_seqs, blocked, batch)
+    write(cursor, deliveries, entries, last_seqs)
+    return batch
+
+
+def delivery_of(row: tuple[Any, ...]) -> Delivery:
+    """A delivery from a row of PENDING_COLUMNS and MESSAGE_COLUMNS."""
+    pending, message = row[:10], row[10:]
+    if pending[3] != Kind.MESSAGE:
+        return Delivery(*pending, text=pending[9], origin=None)
+    if message[0] is None:
+        raise LookupError(f"pending row {pending[0]} names a message that is not stored")
+    return Delivery(*pending, text=message_text(*message), origin=origin_of(message))
+
+
+def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[dict[str, int], dict[str, set[str]]]:
+    """Lock the recipients' mailboxes; then, in a later statement, read their last numbers and whom they block.
+
+    Later, because a block locks the blocker's mailbox row before it writes: once it is answered, this sees it.
+    """
+    users = sorted({user for delivery in deliveries for user in delivery.recipients})
+    senders = uuid_array({delivery.sender for delivery in deliveries if delivery.sender})
+    read = cursor.mogrify(MAILBOXES_AND_BLOCKS, (senders, uuid_array(users)))
+    cursor.execute(log.lock_mailboxes_sql(cursor, users) + b";" + read)
+    found = cursor.fetchall()
+    if len(found) < len(users):
+        # First deliveries of new users. ON CONFLICT waits for whoever makes the same mailbox now.
+        missing = sorted(set(users) - {row[0] for row in found})
+        cursor.execute(
+            log.make_mailboxes_sql(cursor, missing) + b";" + log.lock_mailboxes_sql(cursor, users) + b";" + read
+        )
+        found = cursor.fetchall()
+    return {row[0]: row[1] for row in found}, {row[0]: set(row[2]) for row in found if row[2]}
+
+
+def number(
+    deliveries: Sequence[Delivery], last_seqs: dict[str, int], blocked: dict[str, set[str]], batch: Batch
+) -> list[log.NewEntry]:
+    """Give each recipient the next number for each delivery, in the order of the pending rows; fills `batch`, raises `last_seqs`."""
+    entries: list[log.NewEntry] = []
+    index_of: dict[str, int] = {}
+    for delivery in deliveries:
+        message = delivery.message if delivery.kind == Kind.MESSAGE else None
+        index = index_of.get(message) if message else None
+        if index is None:
+            index = len(batch.texts)
+            batch.texts.append(delivery.text)
+            batch.origins.append(delivery.origin)
+            if message:
+                index_of[message] = index
+        for user in delivery.recipients:
+            if blocked and delivery.sender in blocked.get(user, ()):
+                continue
+            seq = last_seqs[user] = last_seqs[user] + 1
+            entries.append(log.NewEntry(user, seq, delivery.kind, message, delivery.room, delivery.payload))
+            batch.to.append((user, seq, index))
+    return entries
+
+
+def write(
+    cursor: Cursor, deliveries: Sequence[Delivery], entries: Sequence[log.NewEntry], last_seqs: dict[str, int]
+) -> None:
+    """Write the entries, forget the pending rows and commit, in one round trip."""
+    statements = [log.append_entries_sql(cursor, entries, last_seqs)] if entries else []
+    statements.append(
+        cursor.mogrify(FORGET, (number_array(d.slot for d in deliveries), number_array(d.id for d in deliveries)))
+    )
+    cursor.execute(b";".join([*statements, b"COMMIT"]))
+
+
+def set_aside(cursor: Cursor, *, slot: int, id: int, error: str) -> None:
+    """Move one delivery that cannot be made to the dead ones, so that its queue goes on."""
+    cursor.execute(SET_ASIDE, (slot, id, error[:2000]))
+
+
+def overdue(cursor: Cursor, groups: Sequence[int], *, age_ms: int) -> dict[int, tuple[int, int]]:
+    """For each group that has one: the (slot, id) of its oldest delivery that is older than `age_ms`."""
+    cursor.execute(OVERDUE, (number_array(groups), age_ms))
+    return {group: (slot, id) for group, slot, id in cursor.fetchall()}

@@ -1,0 +1,148 @@
+"""Drains until nothing is left: retries, poison, the low-water mark, and the linger that keeps a live conversation fast.
+
+A `Drainer` owns one raw session and belongs to one thread. Two of them may work on the same groups at once, in one
+process or in several: the queues' locks keep them apart.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import psycopg2
+import redis
+
+from delivery import push, wake
+from delivery.drain import BATCH_ROWS, Batch, Poison, drain_batch, set_aside
+from kernel.database import Session, is_lost
+
+logger = logging.getLogger(__name__)
+
+# How far the low-water mark trails: longer than any transaction that holds a lower id can still be open.
+MARK_TRAILS_S = 12.0
+FULL_LOOK_S = 30.0
+LINGER_S = 0.05
+SLICE_S = 1.0
+
+# The planner must walk the pending rows by index even when its statistics are of an empty table.
+PLANNER = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+
+class Mark:
+    """The low-water mark: below it nothing is pending any more, except at a full look now and then.
+
+    Ids are given before commit, so a lower one may appear after a higher one; therefore the mark trails.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        self._mark = 0
+        self._looked = 0.0
+
+    def value(self, now: float) -> int:
+        """The id to look from at `now` (monotonic seconds)."""
+        if now - self._looked >= FULL_LOOK_S:
+            self._looked = now
+            return 0
+        while self._seen and now - self._seen[0][0] >= MARK_TRAILS_S:
+            self._mark = self._seen.popleft()[1]
+        return self._mark
+
+    def taken(self, lowest: int, now: float) -> None:
+        """A batch began at this id: all below it was gone."""
+        if not self._seen or now - self._seen[-1][0] >= 1.0:
+            self._seen.append((now, lowest))
+
+
+class Drainer:
+    """Delivers what is pending for some worker groups and pushes it."""
+
+    def __init__(self, name: str, groups: Sequence[int], *, skip_locked: bool = False) -> None:
+        self.groups = list(groups)
+        self._session = Session(name, **PLANNER)
+        self._skip_locked = skip_locked
+        self._mark = Mark()
+        self._rows = BATCH_ROWS
+
+    def drain(self, *, seconds: float = SLICE_S) -> bool:
+        """Drain until nothing is left or the time is up; answers whether more may be left. Never raises for a bad row.
+
+        Raises `psycopg2.OperationalError` when the database is away: what is pending stays so.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            batch = self.drain_once()
+            if batch is not None:
+                if not batch.more:
+                    return False
+            if time.monotonic() >= until:
+                return True
+
+    def drain_once(self) -> Batch | None:
+        """One batch, pushed after its commit. None: it failed and was made smaller, or set a row aside."""
+        now = time.monotonic()
+        try:
+            with self._session.cursor() as cursor:
+                batch = drain_batch(
+                    cursor,
+                    groups=self.groups,
+                    mark=0 if self._skip_locked else self._mark.value(now),
+                    rows=self._rows,
+                    skip_locked=self._skip_locked,
+                )
+        except Poison as poison:
+            self._session.rollback()
+            self._set_aside(poison)
+            return None
+        except Exception as error:
+            self._session.rollback()
+            if isinstance(error, psycopg2.Error) and is_lost(error):
+                self._session.close()
+                raise
+            logger.warning("a batch of up to %d deliveries failed: %s", self._rows, type(error).__name__)
+            self._rows = max(1, self._rows // 2)
+            return None
+        if batch.rows:
+            self._mark.taken(batch.lowest, now)
+            push.entries(batch)
+        self._rows = min(BATCH_ROWS, self._rows * 2)
+        return batch
+
+    def _set_aside(self, poison: Poison) -> None:
+        logger.error("delivery set aside: pending row %d of slot %d", poison.id, poison.slot)
+        with self._session.cursor() as cursor:
+            set_aside(cursor, slot=poison.slot, id=poison.id, error=poison.reason)
+
+    def close(self) -> None:
+        """Give the session back."""
+        self._session.close()
+
+
+def serve(drainer: Drainer, *, seconds: float = SLICE_S, linger: float = LINGER_S) -> None:
+    """What one wake-up of the drainer's first group does: drain, linger for more, and go to sleep without missing any.
+
+    The end, in this order: COMMIT (the locks go) → clear the flag → look at the table once more. A wake-up that came
+    before the flag was cleared found the flag set and published nothing, but its rows were committed by then, so the
+    last look sees them; one that comes after publishes a task of its own.
+    """
+    (group, *_) = drainer.groups
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        drainer.drain(seconds=until - time.monotonic())
+        try:
+            if not wake.linger(group, linger):
+                break
+        except redis.RedisError:
+            break
+    else:
+        # Busy: give other tasks of this worker their turn, and come back. The flag stays set.
+        if wake.again(group):
+            return
+    wake.clear(group)
+    if drainer.drain(seconds=0.0):
+        wake.groups([group])

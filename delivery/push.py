@@ -1,0 +1,110 @@
+"""From a committed batch to the hosts: one channel-layer message per host and batch.
+
+The messages are written with a plain PUBLISH in the channel layer's own wire format: `async_to_sync(group_send)` costs
+a new event loop and a new connection per call. tests/delivery/test_push.py holds the format against the layer.
+Nothing here raises: what is not pushed is found by the sockets in their mailboxes.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from delivery.drain import Batch
+from delivery.registry import Registry, RegistryAway
+from delivery.registry.valkey import ValkeyRegistry
+from kernel import valkey
+
+logger = logging.getLogger(__name__)
+
+HOSTS_KEPT_S = 0.5
+
+registry: Registry = ValkeyRegistry()
+
+
+def group_of(host: str) -> str:
+    """The channel-layer group of a host: its one receiver is the only member."""
+    return f"host.{host}"
+
+
+class _Hosts:
+    """The live hosts, asked for at most twice a second; the last known ones while the registry is away."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hosts: list[str] = []
+        self._until = 0.0
+
+    def live(self) -> list[str]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                try:
+                    self._hosts = registry.hosts()
+                except RegistryAway:
+                    logger.debug("the registry is away; the last known hosts serve on")
+                self._until = time.monotonic() + HOSTS_KEPT_S
+            return self._hosts
+
+
+_hosts = _Hosts()
+
+
+def live_hosts() -> list[str]:
+    """The live hosts, half a second old at most; the last known ones while the registry is away."""
+    return _hosts.live()
+
+
+def entries(batch: Batch) -> None:
+    """Push the batch's entries to the hosts that hold its recipients."""
+    hosts = live_hosts()
+    if not hosts or not batch.to:
+        return
+    if len(hosts) == 1:
+        # Asking costs a round trip; a single host finds its sockets itself.
+        publish({hosts[0]: _message(batch, batch.to)})
+        return
+    try:
+        holding = registry.holding(hosts, {user for user, _, _ in batch.to})
+    except RegistryAway:
+        return
+    messages = {}
+    for host, users in holding.items():
+        to = [line for line in batch.to if line[0] in users]
+        if to:
+            messages[host] = _message(batch, to)
+    publish(messages)
+
+
+def _message(batch: Batch, to: Sequence[tuple[str, int, int]]) -> dict[str, Any]:
+    """The push for one host: only the texts that its users need."""
+    if len(to) == len(batch.to):
+        return {"type": "push", "texts": batch.texts, "origins": batch.origins, "to": to}
+    needed = sorted({index for _, _, index in to})
+    place = {index: n for n, index in enumerate(needed)}
+    return {
+        "type": "push",
+        "texts": [batch.texts[index] for index in needed],
+        "origins": [batch.origins[index] for index in needed],
+        "to": [(user, seq, place[index]) for user, seq, index in to],
+    }
+
+
+def publish(messages: Mapping[str, Mapping[str, Any]]) -> None:
+    """Send one channel-layer message to each of these hosts, in one round trip."""
+    client = valkey.client()
+    if not messages or client.is_away:
+        return
+    layer: Any = get_channel_layer()
+    pipe = client.pipeline(transaction=False)
+    for host, message in messages.items():
+        pipe.publish(f"{settings.KEY_PREFIX}__group__{group_of(host)}", layer.serialize(message))
+    try:
+        pipe.execute()
+    except redis.RedisError as error:
+        client.tripped()
+        logger.info("a push was lost (%s); the sockets will find it in their mailboxes", type(error).__name__)

@@ -1,0 +1,23 @@
+"""The Celery task. It carries no message, only "group 0 has work": lost, doubled or late, it harms nothing."""
+
+import threading
+
+from celery import shared_task
+
+from delivery.drainer import Drainer, serve
+
+_local = threading.local()
+
+
+@shared_task(name="delivery.fan_out", acks_late=True, ignore_result=True)
+def fan_out(*, group: int = 0, **_newer: object) -> None:
+    """Deliver what is pending for one worker group."""
+    serve(_drainer(group))
+
+
+def _drainer(group: int) -> Drainer:
+    """This thread's drainer for the group; it keeps its database session between tasks."""
+    drainers: dict[int, Drainer] = _local.__dict__.setdefault("drainers", {})
+    if group not in drainers:
+        drainers[group] = Drainer(f"drain {group}", [group])
+    return drainers[group]

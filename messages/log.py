@@ -1,0 +1,197 @@
+"""The message log, hot part: hand-written SQL over its tables, in batches, for raw sessions (kernel/database.py).
+
+Functions that end in `_sql` return a statement for the caller to send together with others in one round trip.
+tests/promises/test_sql_matches_models.py holds the column names against the models.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kernel.database import Cursor, bytes_array, number_array, uuid_array
+from kernel.entries import Entry
+from messages.entries import HIDDEN, MESSAGE_COLUMNS, message_text, origin_of
+from messages.models import Kind
+
+INSERT_MESSAGES = """
+INSERT INTO message_log_message (id, room_id, sender_id, device_id, recipient_id, sent_at, alg, epoch, ciphertext)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::bigint[], %s::varchar[], %s::int[], %s::bytea[])
+ON CONFLICT (id) DO NOTHING
+RETURNING id, (extract(epoch FROM accepted_at) * 1000)::bigint
+"""
+
+SELECT_STORED = f"SELECT {MESSAGE_COLUMNS} FROM message_log_message m WHERE m.id = ANY(%s::uuid[])"
+
+UPSERT_CURSORS = """
+INSERT INTO message_log_cursor AS c (device_id, user_id, seq)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[])
+ON CONFLICT (device_id) DO UPDATE SET seq = greatest(c.seq, excluded.seq)
+"""
+
+LOCK_MAILBOXES = """
+SELECT 1 FROM message_log_mailbox WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id FOR NO KEY UPDATE
+"""
+
+MAKE_MAILBOXES = """
+INSERT INTO message_log_mailbox (user_id) SELECT * FROM unnest(%s::uuid[]) ON CONFLICT DO NOTHING
+"""
+
+INSERT_ENTRIES = """
+INSERT INTO message_log_entry (user_id, seq, kind, message_id, room_id, payload)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::smallint[], %s::uuid[], %s::uuid[], %s::text[])
+"""
+
+SET_LAST_SEQS = """
+UPDATE message_log_mailbox b SET last_seq = n.seq
+FROM unnest(%s::uuid[], %s::bigint[]) AS n(user_id, seq) WHERE b.user_id = n.user_id
+"""
+
+READ_PAGE = f"""
+SELECT {MESSAGE_COLUMNS}, e.seq, e.kind, e.payload
+FROM (SELECT seq, kind, message_id, payload FROM message_log_entry
+      WHERE user_id = %s::uuid AND seq > %s ORDER BY seq LIMIT %s) e
+LEFT JOIN message_log_message m ON m.id = e.message_id AND e.kind = {Kind.MESSAGE.value}
+ORDER BY e.seq
+"""
+
+POSITIONS = """
+SELECT coalesce((SELECT last_seq FROM message_log_mailbox WHERE user_id = %s::uuid), 0),
+       coalesce((SELECT seq FROM message_log_cursor WHERE device_id = %s::uuid), 0)
+"""
+
+LAST_SEQS = "SELECT user_id, last_seq FROM message_log_mailbox WHERE user_id = ANY(%s::uuid[])"
+
+
+class NewMessage(NamedTuple):
+    """A checked message on its way into the log. Ids are canonical texts."""
+
+    id: str
+    room: str
+    sender: str
+    device: str
+    recipient: str | None
+    sent_at: int
+    alg: str
+    epoch: int
+    ciphertext: bytes
+
+
+class Stored(NamedTuple):
+    """A message as it is stored; `accepted_at` in ms."""
+
+    message: NewMessage
+    accepted_at: int
+
+
+class NewEntry(NamedTuple):
+    """One line for a mailbox."""
+
+    user: str
+    seq: int
+    kind: int
+    message: str | None
+    room: str | None
+    payload: str | None
+
+
+def nullable(values: Iterable[object | None]) -> str:
+    """A `uuid[]` literal in which None is NULL."""
+    return uuid_array("NULL" if value is None else value for value in values)
+
+
+def append(cursor: Cursor, messages: Sequence[NewMessage]) -> dict[str, int]:
+    """Insert what is not there yet; answers the inserted ids with their `accepted_at` (ms, PostgreSQL's clock).
+
+    Sorted by id, so that two processes that insert the same ids wait for each other in one order.
+    """
+    rows = sorted(messages)
+    cursor.execute(
+        INSERT_MESSAGES,
+        (
+            uuid_array(row.id for row in rows),
+            uuid_array(row.room for row in rows),
+            uuid_array(row.sender for row in rows),
+            uuid_array(row.device for row in rows),
+            nullable(row.recipient for row in rows),
+            number_array(row.sent_at for row in rows),
+            "{" + ",".join(row.alg for row in rows) + "}",
+            number_array(row.epoch for row in rows),
+            bytes_array(row.ciphertext for row in rows),
+        ),
+    )
+    return dict(cursor.fetchall())
+
+
+def find_stored(cursor: Cursor, ids: Iterable[str]) -> dict[str, Stored]:
+    """The stored ones among these ids."""
+    cursor.execute(SELECT_STORED, (uuid_array(ids),))
+    return {
+        row[0]: Stored(NewMessage(*row[:6], row[7], row[8], bytes(row[9])), row[6]) for row in cursor.fetchall()
+    }
+
+
+def acknowledge_sql(cursor: Cursor, acks: Mapping[str, tuple[str, int]]) -> bytes:
+    """The statement that moves devices' cursors forward, never back; `acks` is device → (user, seq)."""
+    devices = sorted(acks)
+    return cursor.mogrify(
+        UPSERT_CURSORS,
+        (
+            uuid_array(devices),
+            uuid_array(acks[device][0] for device in devices),
+            number_array(acks[device][1] for device in devices),
+        ),
+    )
+
+
+def lock_mailboxes_sql(cursor: Cursor, users: Sequence[str]) -> bytes:
+    """The statement that locks these users' mailboxes, in one order for everybody."""
+    return cursor.mogrify(LOCK_MAILBOXES, (uuid_array(users),))
+
+
+def make_mailboxes_sql(cursor: Cursor, users: Sequence[str]) -> bytes:
+    """The statement that makes the mailboxes that are missing."""
+    return cursor.mogrify(MAKE_MAILBOXES, (uuid_array(sorted(users)),))
+
+
+def append_entries_sql(cursor: Cursor, entries: Sequence[NewEntry], last_seqs: Mapping[str, int]) -> bytes:
+    """The statements that write entries and the mailboxes' new last numbers. The caller holds the mailboxes' locks."""
+    users, seqs, kinds, messages, rooms, payloads = zip(*entries, strict=True)
+    # Payloads are JSON and need real quoting; most batches have none.
+    texts: Any = list(payloads) if any(payloads) else uuid_array(["NULL"] * len(payloads))
+    owners = sorted(last_seqs)
+    return (
+        cursor.mogrify(
+            INSERT_ENTRIES,
+            (uuid_array(users), number_array(seqs), number_array(kinds), nullable(messages), nullable(rooms), texts),
+        )
+        + b";"
+        + cursor.mogrify(SET_LAST_SEQS, (uuid_array(owners), number_array(last_seqs[user] for user in owners)))
+    )
+
+
+def read_after(cursor: Cursor, user: str, after: int, limit: int) -> list[Entry]:
+    """Up to `limit` entries of the user's mailbox behind `after`, in order."""
+    cursor.execute(READ_PAGE, (user, after, limit))
+    return [entry_of(row) for row in cursor.fetchall()]
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """An entry from a row of MESSAGE_COLUMNS, seq, kind, payload."""
+    *message, seq, kind, payload = row
+    if kind != Kind.MESSAGE:
+        return Entry(seq, payload or HIDDEN, None)
+    if message[0] is None:  # the message is no longer kept; its number stays
+        return Entry(seq, HIDDEN, None)
+    return Entry(seq, message_text(*message), origin_of(tuple(message)))
+
+
+def positions(cursor: Cursor, user: str, device: str) -> tuple[int, int]:
+    """The mailbox's newest number, and the device's cursor."""
+    cursor.execute(POSITIONS, (user, device))
+    last_seq, acknowledged = cursor.fetchone() or (0, 0)
+    return last_seq, acknowledged
+
+
+def last_seqs(cursor: Cursor, users: Iterable[str]) -> dict[str, int]:
+    """The newest number of each of these users' mailboxes."""
+    cursor.execute(LAST_SEQS, (uuid_array(users),))
+    return dict(cursor.fetchall())

@@ -1,0 +1,357 @@
+"""`Client`: one device of one user. The page docs/client.md shows its use."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+from client.errors import LetterlockError, Refused
+from client.events import Event, Hub, Message, State, Subscription
+from client.keeper import Keeper
+from client.protocol.answers import (
+    Accepted,
+    Device,
+    Room,
+    SignedIn,
+    decode_device,
+    decode_room,
+)
+from client.protocol.frames import Read, Typing, receipt_of
+from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
+from client.protocol.problems import Problem
+from client.receiving import Receiver
+from client.sealer import NoEncryption, Sealer
+from client.sending import RestCarrier, Sender
+from client.session import Session
+from client.store import Store
+from client.transport.rest import Rest
+
+TYPING_S = 3.0
+ROOMS_OF_RECEIPTS = 10
+
+E = TypeVar("E")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Client:
+    """A device. Use it as an asynchronous context manager; what it knows is in its store, and survives it.
+
+    `url`: where the server is, such as `http://127.0.0.1:8000`. `store`: the device's SQLite file (made if need be).
+    `sealer`: encryption; without one, bodies travel and rest as they are. `carrier`: whether messages are sent over the
+    socket (they wait until it is there) or by REST. `patience`: for how many seconds a request is repeated.
+    """
+
+    def __init__(
+        self, url: str, store: str | Path, *, sealer: Sealer | None = None, carrier: Literal["socket", "rest"] = "socket",
+        patience: float = 30.0, now_ms: Callable[[], int] = _now_ms,
+    ) -> None:  # fmt: skip
+        self._store = Store(store)
+        self._rest = Rest(url)
+        self._session = Session(self._rest, self._store, patience=patience)
+        self._hub = Hub(lambda after, limit: self._receiver.read_events(after, limit))
+        sealer = sealer or NoEncryption()
+        self._sender = Sender(self._store, self._session, sealer, self._hub, now_ms)
+        self._receiver = Receiver(self._store, self._session, sealer, self._hub, self._sender)
+        self._keeper = Keeper(
+            url, self._store, self._session, self._sender, self._receiver, self._hub, carries=carrier == "socket",
+            on_live=self._read_lagging_receipts,
+        )  # fmt: skip
+        self._carrier = carrier
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._callbacks: list[asyncio.Task[None]] = []
+        self._typed: dict[RoomId, float] = {}
+
+    async def __aenter__(self) -> Self:
+        self._carry()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End everything; the sign-in, the mailbox and the outbox stay in the store."""
+        await self.disconnect()
+        self._hub.close()
+        await _end(*self._tasks.values(), *self._callbacks)
+        await self._rest.close()
+        self._store.close()
+
+    # Signing in.
+
+    async def register(self, username: str, password: str, *, device_name: str) -> SignedIn:
+        """Make an account, with this as its first device."""
+        signed_in = await self._session.enter("accounts/register", username, password, device_name)
+        self._carry()
+        return signed_in
+
+    async def sign_in(self, username: str, password: str, *, device_name: str) -> SignedIn:
+        """Make this a device of an account."""
+        signed_in = await self._session.enter("accounts/sign-in", username, password, device_name)
+        self._carry()
+        return signed_in
+
+    async def sign_out(self) -> None:
+        """Have this device revoked. The mailbox stays in the store."""
+        await self.disconnect()
+        await self._session.leave()
+
+    @property
+    def me(self) -> SignedIn:
+        """Who this device is. Raises SignedOut."""
+        return self._session.signed_in
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether this device has a sign-in, as far as it knows."""
+        return self._session.is_signed_in
+
+    async def account(self) -> dict[str, Any]:
+        """`{id, username, created_at, read_receipts}`."""
+        return dict(await self._session.request("GET", "account"))
+
+    async def set_read_receipts(self, on: bool) -> None:
+        """Whether others learn what this user has read."""
+        await self._session.request("PATCH", "account", {"read_receipts": on})
+
+    async def find_user(self, username: str) -> UserId:
+        """The user of exactly this name. Raises Refused (`not_found`)."""
+        return UserId((await self._session.request("GET", f"users/{quote(username, safe='')}"))["id"])
+
+    async def devices(self) -> list[Device]:
+        """The user's devices."""
+        return [decode_device(fields) for fields in (await self._session.request("GET", "devices"))["devices"]]
+
+    async def rename_device(self, device: DeviceId, name: str) -> Device:
+        """Give a device another name."""
+        return decode_device(await self._session.request("PATCH", f"devices/{device}", {"name": name}))
+
+    async def revoke_device(self, device: DeviceId) -> None:
+        """Sign another device out."""
+        await self._session.request("DELETE", f"devices/{device}")
+
+    # Rooms.
+
+    async def _room(self, method: str, path: str, body: Any = None, *, repeat: bool | None = None) -> Room:
+        room = decode_room(await self._session.request(method, path, body, repeat=repeat))
+        self._store.rooms.put(room)
+        return room
+
+    async def direct_room(self, peer: UserId) -> Room:
+        """The one room with this user; made if need be."""
+        return await self._room("POST", "rooms", {"kind": "direct", "peer": peer}, repeat=True)
+
+    async def create_group(self, members: list[UserId]) -> Room:
+        """A new group with this user as its owner."""
+        return await self._room("POST", "rooms", {"kind": "group", "members": members})
+
+    async def room(self, room: RoomId) -> Room:
+        """A room; from the store, unless its members have changed."""
+        known = self._store.rooms.find(room)
+        return known[0] if known and not known[1] else await self._room("GET", f"rooms/{room}")
+
+    async def rooms(self) -> list[Room]:
+        """Every room of the user."""
+        found: list[Room] = []
+        after = ""
+        while True:
+            answer = await self._session.request("GET", f"rooms?limit=200{after}")
+            found.extend(map(decode_room, answer["rooms"]))
+            if not answer.get("next"):
+                break
+            after = f"&after={answer['next']}"
+        with self._store.database.transaction():
+            for room in found:
+                self._store.rooms.put(room)
+        return found
+
+    async def add_members(self, room: RoomId, users: list[UserId]) -> Room:
+        """Bring users into a group."""
+        return await self._room("POST", f"rooms/{room}/members", {"users": users}, repeat=True)
+
+    async def remove_member(self, room: RoomId, user: UserId) -> None:
+        """Put a user out of a group; nothing that the user sends there is accepted any more."""
+        await self._session.request("DELETE", f"rooms/{room}/members/{user}")
+
+    async def set_role(self, room: RoomId, user: UserId, role: Literal["admin", "member"]) -> Room:
+        """Change a member's role."""
+        return await self._room("PATCH", f"rooms/{room}/members/{user}", {"role": role})
+
+    async def leave_room(self, room: RoomId) -> None:
+        """Leave a group."""
+        await self._session.request("POST", f"rooms/{room}/leave", {})
+        self._store.rooms.forget(room)
+
+    async def hand_over(self, room: RoomId, user: UserId) -> Room:
+        """Make another member the owner of a group."""
+        return await self._room("POST", f"rooms/{room}/owner", {"user": user})
+
+    # Sending.
+
+    def _carry(self) -> None:
+        """Have the outbox sent by REST, if that is how this client sends. The socket does it by itself."""
+        if self._carrier == "rest" and self._session.is_signed_in and self._ended("carrier"):
+            self._tasks["carrier"] = asyncio.create_task(self._carry_by_rest())
+
+    async def _carry_by_rest(self) -> None:
+        try:
+            await RestCarrier(self._sender, self._session).run()
+        except LetterlockError:
+            pass  # Signed out: the outbox waits for the next sign-in.
+
+    def queue(self, room: RoomId, *bodies: bytes) -> list[MessageId]:
+        """Put messages into the persistent outbox. They are sent in this order as soon as that is possible."""
+        return self._sender.queue(room, bodies)
+
+    async def accepted(self, message: MessageId) -> Accepted:
+        """Wait until a queued message is committed. Raises SendRefused. Ending the wait does not end the sending."""
+        return await self._sender.accepted(message)
+
+    async def send(self, room: RoomId, body: bytes) -> Accepted:
+        """Send a message, and wait until the server has committed it."""
+        (message,) = self.queue(room, body)
+        return await self.accepted(message)
+
+    def unsent(self) -> list[MessageId]:
+        """What is still in the outbox, in order."""
+        return [draft.message.id for draft in self._store.drafts.waiting()]
+
+    def failed(self) -> list[tuple[MessageId, RoomId, bytes, Problem]]:
+        """Messages that were refused for good, with their bodies, until they are discarded."""
+        return [
+            (draft.message.id, draft.message.room, draft.body, problem) for draft, problem in self._store.drafts.failed()
+        ]
+
+    def discard(self, message: MessageId) -> bool:
+        """Give up a failed or an unsent message. False when it is on its way."""
+        return self._sender.discard(message)
+
+    # Receiving.
+
+    def connect(self) -> None:
+        """Keep a socket open from now on: receive, and (carrier `socket`) send. Raises SignedOut."""
+        _ = self.me
+        if self._ended("keeper"):
+            self._tasks["keeper"] = asyncio.create_task(self._keeper.run())
+
+    def _ended(self, task: str) -> bool:
+        return task not in self._tasks or self._tasks[task].done()
+
+    async def disconnect(self) -> None:
+        """Close the socket, and leave it closed."""
+        if "keeper" in self._tasks:
+            await _end(self._tasks.pop("keeper"))
+
+    def drop(self) -> None:
+        """Lose the socket as a dead network would; the client comes back by itself. For tests."""
+        self._keeper.abort()
+
+    async def caught_up(self) -> None:
+        """Wait until the socket is open and everything up to now is in the store."""
+        await self._keeper.live()
+
+    @property
+    def state(self) -> State:
+        """How this device stands to the server."""
+        return self._keeper.state
+
+    @property
+    def connects(self) -> int:
+        """How many sockets were opened so far."""
+        return self._keeper.connects
+
+    async def fetch(self) -> int:
+        """Without a socket: get what this device lacks, over REST, and acknowledge it. Returns the cursor."""
+        return await self._receiver.fetch()
+
+    async def fetch_history(self) -> int:
+        """Read the whole mailbox, from what is stored to its end, over REST; acknowledges nothing. Returns the newest seq."""
+        await self._receiver.backfill(self._receiver.begin())
+        return self.stored
+
+    @property
+    def stored(self) -> int:
+        """Every entry of the mailbox up to this seq is in the store."""
+        return self._store.mailbox.stored()
+
+    def events(self, after: int | None = None) -> Subscription:
+        """Every entry after a seq (None: after what is stored now), in order, and the news beside them.
+
+        To process every entry once, keep `event.seq` of the last one, and begin after it the next time.
+        """
+        return self._hub.subscribe(self.stored if after is None else after)
+
+    def on(self, kind: type[E], callback: Callable[[E], Awaitable[None] | None], *, after: int | None = None) -> None:
+        """Have `callback` called for each event of a kind, one after the other."""
+        self._callbacks.append(asyncio.create_task(_call(self.events(after), kind, callback)))
+
+    def mailbox(self, after: int = 0, limit: int = 500) -> list[Any]:
+        """At most `limit` entries of the store after a seq, as events, in order."""
+        return list(self._receiver.read_events(after, limit))
+
+    def messages(self, room: RoomId, *, before: int = 2**62, limit: int = 50) -> list[Message]:
+        """At most `limit` messages of a room from the store, before a seq, newest first."""
+        return [self._receiver.open(stored) for stored in self._store.mailbox.messages_of(room, before, limit)]
+
+    # Being read.
+
+    def read(self, room: RoomId, seq: int) -> None:
+        """The user has read this room up to `seq`. Told to the server now, or on the next connection."""
+        if self._store.rooms.read(room, seq, tell=True) and self._keeper.connection is not None:
+            self._keeper.connection.put(Read(room, seq))
+
+    def unread(self, room: RoomId) -> int:
+        """How many messages of others are unread in a room."""
+        return self._store.rooms.unread(room, self.me.user)
+
+    def typing(self, room: RoomId) -> None:
+        """The user is writing. At most one frame in 3 s goes out, and none without a connection."""
+        now = time.monotonic()
+        if self._keeper.connection is not None and now - self._typed.get(room, float("-inf")) >= TYPING_S:
+            self._typed[room] = now
+            self._keeper.connection.put(Typing(room))
+
+    def receipts(self, message: MessageId) -> dict[UserId, Literal["delivered", "read"]]:
+        """Which other members have one of this device's messages, or have read it, as far as this device knows."""
+        found = self._store.mailbox.find(message)
+        if found is None:
+            return {}
+        marks = self._store.rooms.receipts_of(found.entry.room, found.entry.device)
+        seq = found.entry.seq
+        return {
+            user: "read" if read >= seq else "delivered" for user, delivered, read in marks if max(delivered, read) >= seq
+        }
+
+    async def fetch_receipts(self, room: RoomId) -> None:
+        """Ask the server how far the others are in a room; done by itself for recent rooms after each connect."""
+        answer = await self._session.request("GET", f"rooms/{room}/receipts")
+        self._receiver.receipts([
+            receipt_of(room, UserId(fields["user"]), DeviceId(fields["device"]), fields)
+            for fields in answer["receipts"]
+        ])  # fmt: skip
+
+    async def _read_lagging_receipts(self) -> None:
+        for room in self._store.rooms.lagging(self.me.user, self.me.device, ROOMS_OF_RECEIPTS):
+            try:
+                await self.fetch_receipts(room)
+            except Refused:
+                continue  # not a member any more
+
+
+async def _call(events: AsyncIterator[Event], kind: type[E], callback: Callable[[E], Awaitable[None] | None]) -> None:
+    async for event in events:
+        if isinstance(event, kind) and (pending := callback(event)) is not None:
+            await pending
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

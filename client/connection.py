@@ -1,0 +1,175 @@
+"""One life of the socket (protocol §4.4): hello → welcome → entries … drained → live, until it breaks.
+
+One task reads and one writes. Whoever wants something written puts it where the writer looks, and wakes it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from client.errors import Unreachable
+from client.events import State
+from client.protocol.frames import (
+    REJECT_REF,
+    AcceptedFrame,
+    Ack,
+    ClientFrame,
+    Drained,
+    Entries,
+    ErrorFrame,
+    Hello,
+    OtherFrame,
+    Pong,
+    Read,
+    Receipts,
+    Reject,
+    Rejected,
+    Send,
+    ServerFrame,
+    Typing,
+    Welcome,
+)
+from client.protocol.ids import MessageId, RoomId
+from client.receiving import Receiver
+from client.sending import Sender
+from client.store import Store
+from client.transport.socket import Socket
+
+logger = logging.getLogger("letterlock.client")
+NAME, VERSION = "letterlock-py", "0.1.0"
+LIVELY_S = 10.0
+
+
+class Connection:
+    """One open socket. Raises what ends it; the store is right at every moment."""
+
+    def __init__(
+        self, socket: Socket, store: Store, sender: Sender, receiver: Receiver, *, carries: bool,
+        on_state: Callable[[State], None],
+    ) -> None:  # fmt: skip
+        self.socket = socket
+        self._store = store
+        self._sender = sender
+        self._receiver = receiver
+        self._carries = carries  # whether this socket also carries what is sent
+        self._on_state = on_state
+        self._inbox = receiver.begin()
+        self._welcomed = False
+        self._control: deque[ClientFrame] = deque()
+        self._sent: dict[str, list[MessageId]] = {}  # ref → messages of a `send` frame without a full answer
+        self._refs = 0
+        self._reads_told: list[tuple[RoomId, int]] = []
+        self._wake = sender.awake if carries else asyncio.Event()
+
+    async def run(self, token: str) -> None:
+        """Speak until the connection ends. Raises SocketClosed, Gap, MalformedFrame, MailboxDiverged, …"""
+        await self.socket.send(Hello(token, NAME, VERSION))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read())
+                tasks.create_task(self._write())
+        except BaseExceptionGroup as group:
+            # Reader and writer may both see the end; the first tells the reason.
+            raise group.exceptions[0] from group
+        finally:
+            if self._carries:
+                self._sender.outbox.disconnected()
+
+    def put(self, frame: ClientFrame) -> None:
+        """Send a frame that is not a message."""
+        self._control.append(frame)
+        self._wake.set()
+
+    async def _read(self) -> None:
+        while True:
+            before = self._inbox.ack_at()
+            await self._handle(await self.socket.receive())
+            if self._inbox.urgent or self._inbox.ack_at() != before:
+                self._wake.set()
+
+    async def _handle(self, frame: ServerFrame) -> None:
+        match frame:
+            case Entries():
+                for late, later in self._receiver.entries(self._inbox, frame).items():
+                    self.put(Reject(late, later))
+            case AcceptedFrame(messages):
+                self._sender.answered(messages)
+            case Receipts(receipts):
+                self._receiver.receipts(receipts)
+            case Read():
+                self._receiver.read_elsewhere(frame)
+            case Typing():
+                self._receiver.typing(frame)
+            case Welcome():
+                await self._receiver.welcomed(self._inbox, frame)
+                self._begin()
+            case Drained():
+                self._inbox.drained()
+                self._store.rooms.reads_told(self._reads_told)
+                self._on_state(State.LIVE)
+            case Rejected(message):
+                self._store.mailbox.refusal_told(message)
+            case ErrorFrame():
+                self._problem(frame)
+            case Pong() | OtherFrame():
+                pass
+
+    def _begin(self) -> None:
+        """After welcome: say again what an earlier connection may have lost."""
+        self._welcomed = True
+        self._reads_told = self._store.rooms.untold_reads()
+        self._control.extend(Read(room, seq) for room, seq in self._reads_told)
+        self._control.extend(Reject(*refusal) for refusal in self._store.mailbox.refusals())
+        self._on_state(State.CATCHING_UP)
+        self._wake.set()
+
+    def _problem(self, frame: ErrorFrame) -> None:
+        problem, ref = frame.problem, frame.ref or ""
+        named = problem.more.get("id")
+        if ref.startswith(REJECT_REF):
+            # The server judges; a claim that it does not accept is not made again.
+            if not problem.may_retry:
+                self._store.mailbox.refusal_told(MessageId(ref.removeprefix(REJECT_REF)))
+        elif isinstance(named, str):
+            self._sender.refused(MessageId(named), problem)
+        elif ref in self._sent:
+            # The frame as a whole was refused: all its messages were.
+            for message in self._sent.pop(ref):
+                self._sender.refused(message, problem)
+        else:
+            logger.warning("the server refused a frame: %s", problem)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            for frame in self._due():
+                await self.socket.send(frame)
+            if self._carries and self._sender.outbox.overdue(time.monotonic()):
+                raise Unreachable("a send has had no answer for too long")
+            timer = loop.call_later(self._patience(), self._wake.set)
+            await self._wake.wait()
+            timer.cancel()
+
+    def _due(self) -> Iterator[ClientFrame]:
+        if not self._welcomed:
+            return
+        if (seq := self._inbox.ack_due(time.monotonic())) is not None:
+            yield Ack(seq)
+        while self._control:
+            yield self._control.popleft()
+        while self._carries and (batch := self._sender.take()):
+            self._refs += 1
+            ref = str(self._refs)
+            self._sent[ref] = [message.id for message in batch]
+            # Old refs need not be kept: answers come in order.
+            if len(self._sent) > 1_000:
+                self._sent.pop(next(iter(self._sent)))
+            yield Send(ref, tuple(batch))
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        sends = self._sender.outbox.next_at(now) if self._carries and self._welcomed else float("inf")
+        return max(0.0, min(self._inbox.ack_at(), sends, now + LIVELY_S) - now)

@@ -1,0 +1,219 @@
+"""What an application hears, and how: every entry of the mailbox in order, and live news beside them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from client.protocol.answers import Accepted
+from client.protocol.frames import Receipt
+from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
+from client.protocol.problems import Problem
+
+AHEAD = 1_000
+NEWS = 10_000
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the mailbox, opened. Show by `seq`. `body` is None if the sealer could not open it.
+
+    `refused`: it came too late (protocol §3.3), and this user's client has told the sender so.
+    """
+
+    seq: int
+    id: MessageId
+    room: RoomId
+    sender: UserId
+    device: DeviceId
+    sent_at: int
+    accepted_at: int
+    body: bytes | None
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRejected:
+    """`by` refused `message` of `sender`; if that is this user, it may be sent again under a new id."""
+
+    seq: int
+    message: MessageId
+    room: RoomId
+    sender: UserId
+    by: UserId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomChanged:
+    """The members of a room, or their roles, changed; `users` may name only the first of many."""
+
+    seq: int
+    room: RoomId
+    change: str
+    by: UserId | None
+    users: tuple[UserId, ...]
+    role: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryHidden:
+    """A number of the mailbox without content for this user, or of a kind that this version does not know."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAccepted:
+    """The server has committed one of this device's messages."""
+
+    accepted: Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFailed:
+    """One of this device's messages was refused for good; it is among `failed()`."""
+
+    message: MessageId
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptReceived:
+    """Somebody has, or has read, this user's messages up to the named ones."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ReadElsewhere:
+    """The user has read the room up to `seq` on another device."""
+
+    room: RoomId
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SomebodyTypes:
+    """`user` is writing in `room`."""
+
+    room: RoomId
+    user: UserId
+
+
+class State(Enum):
+    """How the device stands to the server."""
+
+    OFFLINE = "offline"  # no socket: not asked for, or waiting for the next attempt
+    CONNECTING = "connecting"  # opening a socket, saying hello
+    CATCHING_UP = "catching up"  # receiving what it missed
+    LIVE = "live"  # everything up to now is here
+    STOPPED = "stopped"  # signed out, suspended, or a fault that reconnecting cannot mend; `reason` says which
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The connection's state, with the reason where there is one."""
+
+    state: State
+    reason: str = ""
+
+
+EntryEvent = Message | MessageRejected | RoomChanged | EntryHidden
+News = MessageAccepted | MessageFailed | ReceiptReceived | ReadElsewhere | SomebodyTypes | StateChanged
+Event = EntryEvent | News
+
+
+class Subscription:
+    """An async iterator over the entries after a seq, and over the news from now on.
+
+    Entries come from the store when the reader is behind, so a slow reader costs disk, not memory, and misses none.
+    Of the news, a reader that is 10 000 behind loses the oldest.
+    """
+
+    def __init__(
+        self, after: int, read: Callable[[int, int], Sequence[EntryEvent]], leave: Callable[["Subscription"], None]
+    ) -> None:
+        self.after = after
+        self._read = read
+        self._leave = leave
+        self._ahead: deque[EntryEvent] = deque()
+        self._behind = True  # the store may hold entries after the last one ahead
+        self._news: deque[News] = deque(maxlen=NEWS)
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._closed = False
+
+    def offer(self, entries: Sequence[EntryEvent]) -> None:
+        """Entries that have just been stored."""
+        newest = self._ahead[-1].seq if self._ahead else self.after
+        if not self._behind and entries and entries[0].seq == newest + 1 and len(self._ahead) < AHEAD:
+            self._ahead.extend(entries)
+        else:
+            self._behind = True
+        self._awake.set()
+
+    def tell(self, news: News) -> None:
+        """Something else that has just happened."""
+        self._news.append(news)
+        self._awake.set()
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+        self._awake.set()
+        self._leave(self)
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._closed:
+            if self._news:
+                return self._news.popleft()
+            if not self._ahead and self._behind:
+                self._ahead.extend(self._read(self.after, PAGE))
+                self._behind = bool(self._ahead)
+            if self._ahead:
+                entry = self._ahead.popleft()
+                self.after = entry.seq
+                return entry
+            self._awake.clear()
+            await self._awake.wait()
+        raise StopAsyncIteration
+
+
+class Hub:
+    """Hands every event to every subscription."""
+
+    def __init__(self, read: Callable[[int, int], Sequence[EntryEvent]]) -> None:
+        self._read = read
+        self._subscriptions: list[Subscription] = []
+
+    def subscribe(self, after: int) -> Subscription:
+        """Listen to the entries after a seq, and to the news."""
+        subscription = Subscription(after, self._read, self._subscriptions.remove)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscriptions)
+
+    def stored(self, entries: Sequence[EntryEvent]) -> None:
+        """Tell of entries that have just been stored."""
+        for subscription in self._subscriptions:
+            subscription.offer(entries)
+
+    def tell(self, news: News) -> None:
+        """Tell of something else."""
+        for subscription in self._subscriptions:
+            subscription.tell(news)
+
+    def close(self) -> None:
+        """End every iteration."""
+        for subscription in list(self._subscriptions):
+            subscription.close()

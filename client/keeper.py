@@ -1,0 +1,141 @@
+"""The keeper gives a device one connection after the other, for as long as that can succeed (protocol §4.3, §4.4)."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from client.connection import Connection
+from client.errors import LetterlockError, MailboxDiverged, MalformedFrame, Refused, SignedOut, Unreachable
+from client.events import Hub, State, StateChanged
+from client.protocol.backoff import MOST_S, Backoff
+from client.protocol.closing import Next, next_after
+from client.receiving import Gap, Receiver
+from client.sending import Sender
+from client.session import Session
+from client.store import Store
+from client.transport.socket import SocketClosed, opened
+
+logger = logging.getLogger("letterlock.client")
+
+
+class Keeper:
+    """Keeps a device connected for as long as that can succeed."""
+
+    def __init__(
+        self, url: str, store: Store, session: Session, sender: Sender, receiver: Receiver, hub: Hub, *, carries: bool,
+        on_live: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._url = url
+        self._store = store
+        self._session = session
+        self._sender = sender
+        self._receiver = receiver
+        self._hub = hub
+        self._carries = carries
+        self._on_live = on_live
+        self._live = asyncio.Event()
+        self._afterwards: asyncio.Task[None] | None = None
+        self.state = State.OFFLINE
+        self.connects = 0
+        self.connection: Connection | None = None
+
+    def _enter(self, state: State, reason: str = "") -> None:
+        self.state = state
+        self._live.set() if state in (State.LIVE, State.STOPPED) else self._live.clear()
+        self._hub.tell(StateChanged(state, reason))
+
+    async def live(self) -> None:
+        """Wait until everything up to now is here. Raises SignedOut when that will not happen."""
+        await self._live.wait()
+        if self.state is State.STOPPED:
+            raise SignedOut("this device is stopped")
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled or stopped for good."""
+        try:
+            await self._keep_connected()
+        except Exception as fault:
+            # Ours, or the disk's: nobody waits for this task, so say it here.
+            logger.exception("the connection is given up")
+            self._enter(State.STOPPED, repr(fault))
+        finally:
+            if self._afterwards is not None:
+                self._afterwards.cancel()
+            if self.state is not State.STOPPED:
+                self._enter(State.OFFLINE)
+
+    async def _keep_connected(self) -> None:
+        backoff, refused = Backoff(), None
+        while True:
+            self._enter(State.CONNECTING)
+            began = time.monotonic()
+            reason, token = await self._life(refused)
+            logger.info("disconnected: %r", reason)
+            step = _step_after(reason)
+            if step is Next.STOP:
+                self._enter(State.STOPPED, str(reason))
+                return
+            self._enter(State.OFFLINE, str(reason))
+            # Refused twice in a row, it is not the token alone: then wait as well.
+            at_once = step is Next.REFRESH and refused is None
+            refused = token if step is Next.REFRESH else None
+            backoff = backoff.after(time.monotonic() - began)
+            if not at_once:
+                await asyncio.sleep(_delay(backoff, step, reason))
+                backoff = backoff.failed()
+
+    async def _life(self, refused: str | None) -> tuple[LetterlockError, str | None]:
+        """One connection from beginning to end: why it ended, and the token that it used."""
+        token = None
+        try:
+            token = await self._session.access(refused=refused)
+            async with opened(self._url) as socket:
+                self.connection = Connection(
+                    socket, self._store, self._sender, self._receiver, carries=self._carries, on_state=self._entered
+                )
+                self.connects += 1
+                await self.connection.run(token)
+        except LetterlockError as error:
+            return error, token
+        finally:
+            self.connection = None
+        raise AssertionError("a connection ends by an exception")
+
+    def _entered(self, state: State) -> None:
+        self._enter(state)
+        if state is State.LIVE:
+            self._afterwards = asyncio.create_task(self._after_drained())
+
+    async def _after_drained(self) -> None:
+        try:
+            await self._on_live()
+        except LetterlockError as error:
+            logger.info("receipts were not read: %s", error)
+
+    def abort(self) -> None:
+        """Drop the socket as a dead network would."""
+        if self.connection is not None:
+            self.connection.socket.abort()
+
+
+def _step_after(reason: LetterlockError) -> Next:
+    match reason:
+        case SocketClosed(code=code):
+            return next_after(code)
+        case SignedOut() | MailboxDiverged():
+            return Next.STOP
+        case Refused(problem=problem):
+            return Next.RECONNECT if problem.may_retry else Next.STOP
+        case Gap() | MalformedFrame() | Unreachable():
+            return Next.RECONNECT
+        case _:
+            return Next.STOP
+
+
+def _delay(backoff: Backoff, step: Next, reason: LetterlockError) -> float:
+    after = reason.problem.retry_after if isinstance(reason, Refused) else None
+    if step is Next.LATER:
+        return MOST_S / 2 + backoff.delay(random.random())
+    return backoff.delay(random.random(), after)

@@ -1,0 +1,28 @@
+"""What to do when the server hangs up (protocol §4.3)."""
+
+from enum import Enum
+
+
+class Next(Enum):
+    """The next step after a close."""
+
+    RECONNECT = "reconnect"  # with the usual back-off
+    REFRESH = "refresh"  # get a new access token first
+    LATER = "later"  # the server asked us to slow down
+    STOP = "stop"  # reconnecting cannot help
+
+
+REASONS = {
+    1012: ("restart", Next.RECONNECT),
+    4400: ("malformed", Next.STOP),
+    4401: ("unauthenticated", Next.REFRESH),
+    4403: ("forbidden", Next.STOP),
+    4408: ("hello_timeout", Next.RECONNECT),
+    4009: ("too_slow", Next.RECONNECT),
+    4429: ("rate_limited", Next.LATER),
+}
+
+
+def next_after(code: int | None) -> Next:
+    """The next step after a close code; None is a connection that broke without one. Unknown codes reconnect."""
+    return REASONS[code][1] if code in REASONS else Next.RECONNECT

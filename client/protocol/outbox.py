@@ -1,0 +1,193 @@
+"""What leaves: each room's messages strictly in order, everything repeated until it is accepted or refused for good.
+
+A room is a *lane*. Several of its messages may be on the way at once (over one socket, or in one POST, the server
+keeps their order). As soon as one is refused for the time being, the lane sends nothing until all that is on the way
+is answered; then it starts again from the first that is left, after a back-off. The server on its side refuses the
+later ones (`earlier_send_refused`), so none overtakes.
+"""
+
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from client.protocol.backoff import Backoff
+from client.protocol.frames import FRAME_BYTES, FRAME_MESSAGES, Outgoing
+from client.protocol.ids import MessageId, RoomId
+from client.protocol.problems import EVERYTHING, Problem
+
+IN_FLIGHT = 400
+ANSWER_S = 30.0
+
+
+class Verdict(Enum):
+    """What a refusal means for the message."""
+
+    REPEAT = "repeat"  # it stays in the outbox and goes again
+    RESEAL = "reseal"  # it has to be sealed for another epoch first, under the same id
+    ACCEPTED = "accepted"  # it had been accepted, in an earlier form
+    FAILED = "failed"  # it will never be accepted
+
+
+@dataclass(slots=True)
+class _Queued:
+    position: int
+    message: Outgoing
+    sent_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    waiting: deque[_Queued] = field(default_factory=deque)
+    on_the_way: OrderedDict[MessageId, _Queued] = field(default_factory=OrderedDict)
+    backoff: Backoff = field(default_factory=Backoff)
+    not_before: float = 0.0
+    settling: bool = False  # something came back: wait for the answers to the rest
+
+    def put_back(self, items: list[_Queued]) -> None:
+        self.waiting = deque(sorted([*items, *self.waiting], key=lambda item: item.position))
+
+    def may_send(self, now: float) -> bool:
+        return bool(self.waiting) and not self.settling and self.not_before <= now
+
+
+class Outbox:
+    """The sending policy. `now` is a monotonic clock in seconds; `chance` gives random numbers in [0, 1)."""
+
+    def __init__(self, *, chance: Callable[[], float] = random.random) -> None:
+        self._chance = chance
+        self._lanes: dict[RoomId, _Lane] = {}
+        self._room_of: dict[MessageId, RoomId] = {}
+        self._in_flight = 0
+        self._backoff = Backoff()
+        self._not_before = 0.0  # for all lanes
+
+    def __len__(self) -> int:
+        return len(self._room_of)
+
+    def __contains__(self, message: MessageId) -> bool:
+        return message in self._room_of
+
+    def add(self, position: int, message: Outgoing) -> None:
+        """Queue a message; positions grow in the order in which the user sent."""
+        lane = self._lanes.setdefault(message.room, _Lane())
+        lane.waiting.append(_Queued(position, message))
+        self._room_of[message.id] = message.room
+
+    def take(self, now: float) -> list[Outgoing]:
+        """The messages of the next frame or POST: at most 100, and what fits in 64 KiB. Empty when nothing may go."""
+        taken: list[Outgoing] = []
+        if now < self._not_before:
+            return taken
+        room_left = FRAME_BYTES - 200
+        for room in [room for room, lane in self._lanes.items() if lane.may_send(now)]:
+            lane = self._lanes[room]
+            while lane.waiting and len(taken) < FRAME_MESSAGES and self._in_flight < IN_FLIGHT:
+                item = lane.waiting[0]
+                if taken and item.message.size > room_left:
+                    return taken
+                lane.waiting.popleft()
+                item.sent_at = now
+                lane.on_the_way[item.message.id] = item
+                self._in_flight += 1
+                room_left -= item.message.size
+                taken.append(item.message)
+            if len(taken) == FRAME_MESSAGES or self._in_flight == IN_FLIGHT:
+                break
+            # The next frame begins with another room: a long queue in one does not hold up the others.
+            self._lanes[room] = self._lanes.pop(room)
+        return taken
+
+    def accepted(self, message: MessageId) -> bool:
+        """The server has it. False when it was not (or no longer) in the outbox."""
+        lane = self._leave(message)
+        if lane is None:
+            return False
+        lane.backoff = self._backoff = Backoff()
+        return True
+
+    def refused(self, message: MessageId, problem: Problem, now: float) -> Verdict:
+        """The server refused a message that is on the way; decides what becomes of it."""
+        room = self._room_of.get(message)
+        lane = self._lanes.get(room) if room is not None else None
+        if lane is None or message not in lane.on_the_way:
+            return Verdict.REPEAT  # an answer to an earlier attempt, whose repeat has its own answer coming
+        if problem.code == "id_conflict" and "accepted_at" in problem.more:
+            self._leave(message)
+            return Verdict.ACCEPTED
+        if problem.code != "epoch_stale" and not problem.may_retry:
+            self._leave(message)
+            return Verdict.FAILED
+        item = lane.on_the_way.pop(message)
+        self._in_flight -= 1
+        lane.put_back([item])
+        if not lane.settling:
+            self._hold(lane, problem, now)
+        lane.settling = bool(lane.on_the_way)
+        return Verdict.RESEAL if problem.code == "epoch_stale" else Verdict.REPEAT
+
+    def _hold(self, lane: _Lane, problem: Problem, now: float) -> None:
+        if problem.code in EVERYTHING:
+            self._not_before = now + self._backoff.delay(self._chance(), problem.retry_after)
+            self._backoff = self._backoff.failed()
+        elif problem.code != "epoch_stale" or lane.backoff.failures:
+            lane.not_before = now + lane.backoff.delay(self._chance(), problem.retry_after)
+        lane.backoff = lane.backoff.failed()
+
+    def _leave(self, message: MessageId) -> _Lane | None:
+        room = self._room_of.pop(message, None)
+        if room is None:
+            return None
+        lane = self._lanes[room]
+        if lane.on_the_way.pop(message, None) is not None:
+            self._in_flight -= 1
+        else:
+            lane.waiting = deque(item for item in lane.waiting if item.message.id != message)
+        lane.settling = lane.settling and bool(lane.on_the_way)
+        if not lane.waiting and not lane.on_the_way:
+            del self._lanes[room]
+        return lane
+
+    def discard(self, message: MessageId) -> bool:
+        """Give up a message that is not on the way. False when it is on the way or unknown."""
+        room = self._room_of.get(message)
+        if room is None or message in self._lanes[room].on_the_way:
+            return False
+        self._leave(message)
+        return True
+
+    def waiting_in(self, room: RoomId) -> list[Outgoing]:
+        """The messages of a room that are not on the way."""
+        lane = self._lanes.get(room)
+        return [item.message for item in lane.waiting] if lane else []
+
+    def replace(self, message: Outgoing) -> None:
+        """The same message, sealed anew; it keeps its id and its place."""
+        for item in self._lanes[message.room].waiting:
+            if item.message.id == message.id:
+                item.message = message
+
+    def disconnected(self) -> None:
+        """The connection is gone: what was on the way goes again, first, on the next one."""
+        for lane in self._lanes.values():
+            lane.put_back(list(lane.on_the_way.values()))
+            lane.on_the_way.clear()
+            lane.settling = False
+        self._in_flight = 0
+
+    def next_at(self, now: float) -> float:
+        """When `take` will have something without any further event; infinity when it waits for answers."""
+        if self._in_flight >= IN_FLIGHT:
+            return float("inf")
+        times = [max(lane.not_before, self._not_before, now) for lane in self._lanes.values() if self._ready(lane)]
+        return min(times, default=float("inf"))
+
+    @staticmethod
+    def _ready(lane: _Lane) -> bool:
+        return bool(lane.waiting) and not lane.settling
+
+    def overdue(self, now: float) -> bool:
+        """Whether something has been on the way for 30 s without an answer: then the connection is not to be trusted."""
+        firsts = (next(iter(lane.on_the_way.values())) for lane in self._lanes.values() if lane.on_the_way)
+        return any(now - first.sent_at > ANSWER_S for first in firsts)

@@ -1,0 +1,162 @@
+"""From the wire to the application.
+
+    a frame's entries | inbox: order, doubles, gaps, late ones | one transaction in the store | events; then the ack
+"""
+
+import time
+from collections.abc import Sequence
+
+from client.errors import CannotOpen, LetterlockError
+from client.events import (
+    EntryEvent,
+    EntryHidden,
+    Hub,
+    Message,
+    MessageRejected,
+    ReadElsewhere,
+    ReceiptReceived,
+    RoomChanged,
+    SomebodyTypes,
+)
+from client.protocol.answers import Page, decode_page
+from client.protocol.entries import Entry, HiddenEntry, MessageEntry, OtherEntry, RejectionEntry, RoomEntry
+from client.protocol.frames import Entries, Read, Receipt, Typing, Welcome
+from client.protocol.ids import MessageId, UserId
+from client.protocol.inbox import Arrival, Inbox
+from client.sealer import Header, Sealer
+from client.sending import Sender
+from client.session import Session
+from client.store import Store
+from client.store.mailbox import Stored, StoredMessage
+
+PAGE_ENTRIES = 500
+
+
+class Gap(LetterlockError):
+    """The server skipped an entry: only a new connection can resume from what is stored."""
+
+
+class Receiver:
+    """Takes what arrives into the store, and tells of it."""
+
+    def __init__(self, store: Store, session: Session, sealer: Sealer, hub: Hub, sender: Sender) -> None:
+        self._store = store
+        self._session = session
+        self._sealer = sealer
+        self._hub = hub
+        self._sender = sender
+
+    def begin(self) -> Inbox:
+        """The state for a new connection, from what is stored."""
+        mailbox = self._store.mailbox
+        return Inbox(me=self._session.signed_in.user, stored=mailbox.stored(), marks=mailbox.marks())
+
+    async def welcomed(self, inbox: Inbox, welcome: Welcome) -> None:
+        """Start from the device's cursor; what the store lacks up to there comes over REST first."""
+        if inbox.welcomed(welcome):
+            await self.backfill(inbox, up_to=welcome.acknowledged)
+
+    async def backfill(self, inbox: Inbox, *, up_to: int | None = None) -> None:
+        """Read the mailbox over REST from what is stored, to its end or at least to `up_to`."""
+        while up_to is None or inbox.stored < up_to:
+            page = await self.page(f"mailbox?after={inbox.stored}&limit={PAGE_ENTRIES}")
+            self._keep(inbox, inbox.backfilled(page.entries))
+            if page.next is None:
+                return
+
+    async def page(self, path: str) -> Page:
+        """One page of entries."""
+        return decode_page(await self._session.request("GET", path))
+
+    async def fetch(self) -> int:
+        """Without a socket: read what this device has not acknowledged, store it, acknowledge it. Returns the cursor."""
+        inbox = self.begin()
+        while True:
+            page = await self.page(f"mailbox/undelivered?limit={PAGE_ENTRIES}")
+            if page.entries and page.entries[0].seq > inbox.stored + 1:
+                # The store is behind the cursor (see Inbox.welcomed).
+                await self.backfill(inbox, up_to=page.entries[0].seq - 1)
+            self._keep(inbox, inbox.backfilled(page.entries))
+            if page.entries:
+                await self._session.request("POST", "mailbox/ack", {"seq": page.entries[-1].seq}, repeat=True)
+            if page.next is None:
+                return inbox.stored
+
+    def entries(self, inbox: Inbox, frame: Entries) -> dict[MessageId, MessageId]:
+        """Entries of the socket; the late ones among them, with what proves it. Raises Gap after storing what came before."""
+        arrival = inbox.received(frame.entries, time.monotonic())
+        self._keep(inbox, arrival)
+        if arrival.gap:
+            raise Gap(f"{inbox.stored + 1} is missing")
+        return arrival.late
+
+    def _keep(self, inbox: Inbox, arrival: Arrival) -> None:
+        if not arrival.entries:
+            return
+        with self._store.database.transaction():
+            self._store.mailbox.append(arrival)
+            for entry in arrival.entries:
+                match entry:
+                    case RoomEntry():
+                        self._room_changed(entry)
+                    case MessageEntry(device=device) if device == self._session.signed_in.device:
+                        self._sender.arrived(entry)
+        inbox.stored_up_to(arrival.entries[-1].seq)
+        if self._hub.heard:
+            self._hub.stored([self._event(entry, arrival) for entry in arrival.entries])
+
+    def _room_changed(self, entry: RoomEntry) -> None:
+        if entry.change in {"removed", "left"} and self._session.signed_in.user in entry.users:
+            self._store.rooms.forget(entry.room)
+        else:
+            self._store.rooms.changed(entry.room, entry.members_version)
+
+    def _event(self, entry: Entry, arrival: Arrival) -> EntryEvent:
+        if isinstance(entry, MessageEntry):
+            return self.event_of(StoredMessage(entry, entry.id in arrival.late))
+        return self.event_of(entry)
+
+    def event_of(self, stored: Stored) -> EntryEvent:
+        """A stored entry as the application sees it; messages are opened here."""
+        match stored:
+            case StoredMessage():
+                return self.open(stored)
+            case RejectionEntry(seq, message, room, sender, _, by, reason):
+                return MessageRejected(seq, message, room, sender, by, reason)
+            case RoomEntry(seq, room, change, by_, users, role):
+                return RoomChanged(seq, room, change, by_, users, role)
+            case HiddenEntry(seq) | OtherEntry(seq):
+                return EntryHidden(seq)
+
+    def open(self, stored: StoredMessage) -> Message:
+        """A message with its body, or without one if the sealer cannot open it."""
+        entry = stored.entry
+        header = Header(entry.id, entry.room, entry.sender, entry.device, entry.sent_at, entry.epoch)
+        try:
+            body = self._sealer.open(header, entry.alg, entry.ciphertext)
+        except CannotOpen:
+            body = None
+        return Message(
+            entry.seq, entry.id, entry.room, entry.sender, entry.device, entry.sent_at, entry.accepted_at, body,
+            stored.refused,
+        )  # fmt: skip
+
+    def read_events(self, after: int, limit: int) -> list[EntryEvent]:
+        """Stored entries after a seq, as events."""
+        return [self.event_of(stored) for stored in self._store.mailbox.read_after(after, limit)]
+
+    def receipts(self, receipts: Sequence[Receipt]) -> None:
+        """How far others are; what says nothing new is not told on."""
+        with self._store.database.transaction():
+            news = [receipt for receipt in receipts if self._store.rooms.apply(receipt)]
+        for receipt in news:
+            self._hub.tell(ReceiptReceived(receipt))
+
+    def read_elsewhere(self, frame: Read) -> None:
+        """The user has read a room on another device."""
+        if self._store.rooms.read(frame.room, frame.seq, tell=False):
+            self._hub.tell(ReadElsewhere(frame.room, frame.seq))
+
+    def typing(self, frame: Typing) -> None:
+        """Somebody is writing."""
+        self._hub.tell(SomebodyTypes(frame.room, frame.user or UserId("")))

@@ -1,0 +1,179 @@
+"""From the user's hand to the server's commit.
+
+    queue: sealed, stored, then in the outbox | a carrier takes what may go | answers come back | the store forgets
+
+Two carriers exist: the socket (`client.connection`) and REST (`RestCarrier`). A client uses one of them for all it
+sends, because the server keeps the order of one socket, or of one POST after the other, but not across them.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from client.errors import LetterlockError, Refused, SendRefused, SignedOut
+from client.events import Hub, MessageAccepted, MessageFailed
+from client.protocol.answers import Accepted, decode_results
+from client.protocol.entries import MessageEntry
+from client.protocol.frames import Outgoing, message_fields
+from client.protocol.ids import MessageId, RoomId, message_id
+from client.protocol.outbox import Outbox, Verdict
+from client.protocol.problems import Problem
+from client.sealer import Header, Sealer
+from client.session import Session
+from client.store import Store
+
+
+class Sender:
+    """Keeps what is to be sent, hands it to a carrier, and takes the answers. `now_ms` is the device's clock."""
+
+    def __init__(self, store: Store, session: Session, sealer: Sealer, hub: Hub, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._session = session
+        self._sealer = sealer
+        self._hub = hub
+        self._now_ms = now_ms
+        self._waiting: dict[MessageId, asyncio.Future[Accepted]] = {}
+        self._epochs: dict[RoomId, int] = {}
+        self.outbox = Outbox()
+        self.awake = asyncio.Event()
+        for draft in store.drafts.waiting():
+            self.outbox.add(draft.position, draft.message)
+
+    def queue(self, room: RoomId, bodies: Sequence[bytes]) -> list[MessageId]:
+        """Seal and store messages, in one transaction; they will be sent in this order."""
+        me = self._session.signed_in
+        known = self._store.rooms.find(room)
+        recipient = known[0].peer_of(me.user) if known else None
+        epoch = max(known[0].epoch if known else 0, self._epochs.get(room, 0))
+        queued = []
+        with self._store.database.transaction():
+            for body in bodies:
+                now_ms = self._now_ms()
+                id_ = message_id(now_ms, secrets.randbits(74))
+                sent_at = self._store.identity.next_timestamp(now_ms)
+                header = Header(id_, room, me.user, me.device, sent_at, epoch)
+                message = Outgoing(
+                    id_, room, me.user, recipient, sent_at, self._sealer.alg, epoch, self._sealer.seal(header, body)
+                )
+                queued.append((self._store.drafts.add(message, body), message))
+        for position, message in queued:
+            self.outbox.add(position, message)
+        self.awake.set()
+        return [message.id for _, message in queued]
+
+    async def accepted(self, message: MessageId) -> Accepted:
+        """Wait for the server's commit. Raises SendRefused. Giving up the wait does not take the message back."""
+        if message not in self.outbox:
+            raise LetterlockError(f"{message} is not in the outbox")
+        future = self._waiting.setdefault(message, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(future)
+
+    def take(self) -> list[Outgoing]:
+        """What may go now."""
+        return self.outbox.take(time.monotonic())
+
+    def answered(self, answers: Iterable[Accepted]) -> None:
+        """The server has committed these."""
+        done = [answer for answer in answers if self.outbox.accepted(answer.id)]
+        with self._store.database.transaction():
+            self._store.drafts.remove(*(answer.id for answer in done))
+        for answer in done:
+            if (future := self._waiting.pop(answer.id, None)) is not None and not future.done():
+                future.set_result(answer)
+            self._hub.tell(MessageAccepted(answer))
+        self.awake.set()
+
+    def arrived(self, entry: MessageEntry) -> None:
+        """One of this user's own messages came back through the mailbox: if its answer was lost, this is it."""
+        if entry.id in self.outbox:
+            self.answered([Accepted(entry.id, entry.room, entry.sender, entry.recipient, entry.accepted_at)])
+
+    def refused(self, message: MessageId, problem: Problem) -> None:
+        """The server did not take one of these, for now or for good."""
+        match self.outbox.refused(message, problem, time.monotonic()):
+            case Verdict.ACCEPTED:
+                self._accepted_before(message, problem)
+            case Verdict.FAILED:
+                self._store.drafts.fail(message, problem)
+                if (future := self._waiting.pop(message, None)) is not None and not future.done():
+                    future.set_exception(SendRefused(problem, message))
+                    future.exception()  # nobody has to wait for it
+                self._hub.tell(MessageFailed(message, problem))
+            case Verdict.RESEAL:
+                self._seal_anew(message, problem)
+            case Verdict.REPEAT:
+                pass
+        self.awake.set()
+
+    def _accepted_before(self, message: MessageId, problem: Problem) -> None:
+        sent = self._store.drafts.get(message).message
+        self._store.drafts.remove(message)
+        answer = Accepted(message, sent.room, sent.sender, sent.recipient, int(problem.more["accepted_at"]))
+        if (future := self._waiting.pop(message, None)) is not None and not future.done():
+            future.set_result(answer)
+        self._hub.tell(MessageAccepted(answer))
+
+    def _seal_anew(self, message: MessageId, problem: Problem) -> None:
+        """Seal a message, and those that wait behind it, for the epoch that the server has named."""
+        room = self._store.drafts.get(message).message.room
+        epoch = problem.more.get("epoch")
+        if not isinstance(epoch, int):
+            return
+        self._epochs[room] = max(epoch, self._epochs.get(room, 0))
+        me = self._session.signed_in
+        for stale in self.outbox.waiting_in(room):
+            if stale.epoch == epoch:
+                continue
+            body = self._store.drafts.get(stale.id).body
+            header = Header(stale.id, room, me.user, me.device, stale.sent_at, epoch)
+            fresh = replace(stale, epoch=epoch, alg=self._sealer.alg, ciphertext=self._sealer.seal(header, body))
+            self._store.drafts.reseal(fresh)
+            self.outbox.replace(fresh)
+
+    def discard(self, message: MessageId) -> bool:
+        """Give up a message that was refused for good, or was not sent yet. False when it is on the way."""
+        if message in self.outbox and not self.outbox.discard(message):
+            return False
+        self._store.drafts.remove(message)
+        if (future := self._waiting.pop(message, None)) is not None:
+            future.cancel()
+        return True
+
+
+class RestCarrier:
+    """Sends by `POST /api/v1/messages`, one POST after the other."""
+
+    def __init__(self, sender: Sender, session: Session) -> None:
+        self._sender = sender
+        self._session = session
+
+    async def run(self) -> None:
+        """Send whatever comes into the outbox, until cancelled. Raises SignedOut."""
+        while True:
+            self._sender.awake.clear()
+            while batch := self._sender.take():
+                await self._post(batch)
+            now = time.monotonic()
+            timeout = self._sender.outbox.next_at(now) - now
+            try:
+                await asyncio.wait_for(self._sender.awake.wait(), None if timeout == float("inf") else max(0, timeout))
+            except TimeoutError:
+                pass
+
+    async def _post(self, batch: list[Outgoing]) -> None:
+        body = {"messages": [message_fields(message) for message in batch]}
+        try:
+            results = decode_results(await self._session.request_once("POST", "messages", body))
+        except SignedOut:
+            self._sender.outbox.disconnected()
+            raise
+        except LetterlockError as error:
+            # No answer, or none that can be read: the outcome is unknown. The same ids are answered as the first time.
+            problem = error.problem if isinstance(error, Refused) else Problem("unavailable", 503, str(error))
+            results = [(message.id, problem) for message in batch]
+        self._sender.answered(answer for _, answer in results if isinstance(answer, Accepted))
+        for id_, answer in results:
+            if isinstance(answer, Problem):
+                self._sender.refused(id_, answer)

@@ -1,0 +1,134 @@
+"""Being signed in: tokens, their rotation, and requests that carry them (protocol §3)."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from client.errors import LetterlockError, MailboxDiverged, Refused, SignedOut, Unreachable
+from client.protocol.answers import SignedIn, Tokens, decode_signed_in, decode_tokens
+from client.protocol.backoff import Backoff
+from client.store import Store
+from client.transport.rest import Rest
+
+# An access token that ends within this time is replaced before it is used.
+EARLY_MS = 20_000
+SAFE_TO_REPEAT = frozenset({"GET", "PATCH", "DELETE"})
+
+T = TypeVar("T")
+
+
+class Session:
+    """One device's sign-in. `patience` is for how many seconds a refused or unanswered request is repeated."""
+
+    def __init__(self, rest: Rest, store: Store, *, patience: float) -> None:
+        self._rest = rest
+        self._identity = store.identity
+        self._patience = patience
+        self._refreshing = asyncio.Lock()
+        self._now: SignedIn | None = self._identity.load()
+
+    @property
+    def signed_in(self) -> SignedIn:
+        """Who this device is. Raises SignedOut."""
+        if self._now is None:
+            raise SignedOut("sign in first")
+        return self._now
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether there is a sign-in, as far as this device knows."""
+        return self._now is not None
+
+    async def enter(self, path: str, username: str, password: str, device_name: str) -> SignedIn:
+        """Register or sign in: a new device of the user. Raises Refused, and MailboxDiverged for another user's store."""
+        if self._now is not None:
+            raise LetterlockError("sign out first")
+        body = {"username": username, "password": password, "device_name": device_name}
+        # Not repeated without an answer: a registration that came through would then say `username_taken`.
+        fields = await self._patiently(lambda: self._rest.request("POST", path, body), repeat=False)
+        signed_in = decode_signed_in(fields)
+        if self._identity.owner() not in (None, signed_in.user):
+            raise MailboxDiverged("this store holds another user's mailbox")
+        self._identity.save(signed_in)
+        self._now = signed_in
+        return signed_in
+
+    async def leave(self) -> None:
+        """Have this device revoked. It counts as signed out even if the server cannot be reached."""
+        try:
+            await self.request("POST", "accounts/sign-out", {})
+        except SignedOut:
+            pass
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._identity.forget_tokens()
+        self._now = None
+
+    async def access(self, *, refused: str | None = None) -> str:
+        """A valid access token, another than the `refused` one. Raises SignedOut, Refused, Unreachable.
+
+        Callers that find the same token refused at the same time cause one refresh, since a refresh token is spent
+        by its use.
+        """
+        tokens = self.signed_in.tokens
+        if tokens.access != refused and tokens.access_expires_at > time.time() * 1000 + EARLY_MS:
+            return tokens.access
+        async with self._refreshing:
+            if self.signed_in.tokens.access == tokens.access:
+                await self._refresh(tokens)
+        return self.signed_in.tokens.access
+
+    async def _refresh(self, tokens: Tokens) -> None:
+        body = {"refresh": tokens.refresh}
+        try:
+            # Repeated at once if no answer comes: the server answers a spent token again for a short time.
+            fields = await self._patiently(lambda: self._rest.request("POST", "accounts/refresh", body), repeat=True)
+        except Refused as refusal:
+            if refusal.problem.status == 401:
+                self._forget()
+                raise SignedOut(refusal.problem.detail) from refusal
+            raise
+        old, fresh = self.signed_in, decode_tokens(fields)
+        self._identity.save_tokens(fresh)
+        self._now = SignedIn(old.user, old.username, old.device, old.device_name, fresh)
+
+    async def request(self, method: str, path: str, body: Any = None, *, repeat: bool | None = None) -> Any:
+        """A request of this device. `repeat` says that doing it twice is harmless; so are GET, PATCH and DELETE.
+
+        Raises Refused, Unreachable, SignedOut.
+        """
+        harmless = method in SAFE_TO_REPEAT if repeat is None else repeat
+        return await self._patiently(lambda: self.request_once(method, path, body), repeat=harmless)
+
+    async def request_once(self, method: str, path: str, body: Any = None) -> Any:
+        """The same without repeats; an expired token is replaced."""
+        token = await self.access()
+        try:
+            return await self._rest.request(method, path, body, token=token)
+        except Refused as refusal:
+            if refusal.code != "unauthenticated":
+                raise
+        return await self._rest.request(method, path, body, token=await self.access(refused=token))
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]], *, repeat: bool) -> T:
+        deadline = time.monotonic() + self._patience
+        backoff = Backoff()
+        while True:
+            try:
+                return await call()
+            except (Refused, Unreachable) as error:
+                after = error.problem.retry_after if isinstance(error, Refused) else None
+                # Over a rate, nothing was done. Other failures may have come after the deed.
+                if isinstance(error, Refused) and not error.problem.may_retry:
+                    raise
+                if not repeat and not (isinstance(error, Refused) and error.code == "rate_limited"):
+                    raise
+                delay = backoff.delay(random.random(), after)
+                if time.monotonic() + delay > deadline:
+                    raise
+            backoff = backoff.failed()
+            await asyncio.sleep(delay)

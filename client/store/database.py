@@ -1,0 +1,115 @@
+"""The SQLite file: mode 0600, write-ahead log, one owner at a time, transactions."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from client.errors import LetterlockError, StoreInUse
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, room TEXT, message TEXT, body TEXT);
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, room TEXT NOT NULL, sender TEXT NOT NULL, device TEXT NOT NULL,
+    recipient TEXT, sent_at INTEGER NOT NULL, accepted_at INTEGER NOT NULL, alg TEXT NOT NULL, epoch INTEGER NOT NULL,
+    ciphertext BLOB NOT NULL, refused INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX messages_of_a_room ON messages (room, seq);
+CREATE INDEX messages_of_a_device ON messages (device, seq);
+CREATE TABLE marks (
+    room TEXT, device TEXT, sent_at INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (room, device)
+) WITHOUT ROWID;
+CREATE TABLE refusals (message TEXT PRIMARY KEY, later TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rejections (message TEXT, by TEXT, reason TEXT NOT NULL, PRIMARY KEY (message, by)) WITHOUT ROWID;
+CREATE TABLE rooms (id TEXT PRIMARY KEY, members_version INTEGER NOT NULL, body TEXT, stale INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE reads (room TEXT PRIMARY KEY, seq INTEGER NOT NULL, untold INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE receipts (room TEXT, user TEXT, device TEXT, delivered TEXT, read TEXT, PRIMARY KEY (room, device, user))
+    WITHOUT ROWID;
+CREATE TABLE drafts (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, room TEXT NOT NULL, sender TEXT NOT NULL,
+    recipient TEXT, sent_at INTEGER NOT NULL, alg TEXT NOT NULL, epoch INTEGER NOT NULL, body BLOB NOT NULL,
+    ciphertext BLOB NOT NULL, problem TEXT
+);
+"""
+
+
+class Database:
+    """A connection with the schema in place. Statements outside `transaction` commit by themselves."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        if self.path != ":memory:":
+            # SQLite gives its -wal file the mode of the database, so this decides for both.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.chmod(self.path, 0o600)
+        self._sqlite = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
+        self._inside = False
+        try:
+            # Exclusive: two clients of one device would send and acknowledge behind each other's back.
+            self._sqlite.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._sqlite.execute("PRAGMA journal_mode = WAL")
+            # A killed process loses nothing. Losing the power may cost the last commits; the inbox notices that
+            # (`Inbox.welcomed`) and fetches them again.
+            self._sqlite.execute("PRAGMA synchronous = NORMAL")
+            with self.transaction():
+                self._prepare()
+        except sqlite3.OperationalError as error:
+            self._sqlite.close()
+            if "locked" in str(error):
+                raise StoreInUse(self.path) from error
+            raise
+
+    def _prepare(self) -> None:
+        (version,) = self.one("PRAGMA user_version") or (0,)
+        if version > VERSION:
+            raise LetterlockError(f"{self.path} was written by a newer version")
+        if version == 0:
+            for statement in SCHEMA.split(";\n"):
+                self._sqlite.execute(statement)
+            self._sqlite.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextmanager
+    def transaction(self, *, to_the_disk: bool = False) -> Iterator[None]:
+        """All or nothing; inside another one, part of it. `to_the_disk` survives a loss of power, and costs an fsync."""
+        if self._inside:
+            yield
+            return
+        if to_the_disk:
+            self._sqlite.execute("PRAGMA synchronous = FULL")
+        self._sqlite.execute("BEGIN IMMEDIATE")
+        self._inside = True
+        try:
+            yield
+            self._sqlite.execute("COMMIT")
+        except BaseException:
+            self._sqlite.execute("ROLLBACK")
+            raise
+        finally:
+            self._inside = False
+            if to_the_disk:
+                self._sqlite.execute("PRAGMA synchronous = NORMAL")
+
+    def run(self, sql: str, *values: Any) -> int:
+        """Run one statement; the number of rows that it changed."""
+        return self._sqlite.execute(sql, values).rowcount
+
+    def run_each(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        """Run one statement for each row."""
+        self._sqlite.executemany(sql, rows)
+
+    def one(self, sql: str, *values: Any) -> Any:
+        """The first row, or None."""
+        return self._sqlite.execute(sql, values).fetchone()
+
+    def all(self, sql: str, *values: Any) -> list[Any]:
+        """Every row."""
+        return self._sqlite.execute(sql, values).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._sqlite.close()

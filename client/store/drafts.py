@@ -1,0 +1,77 @@
+"""The persistent outbox: a message is here from before it is first sent until it is accepted or given up."""
+
+import json
+from dataclasses import dataclass
+
+from client.protocol.entries import Ciphertext
+from client.protocol.frames import Outgoing
+from client.protocol.ids import MessageId, RoomId, UserId
+from client.protocol.problems import Problem, decode_problem
+from client.store.database import Database
+
+COLUMNS = "position, id, room, sender, recipient, sent_at, alg, epoch, ciphertext, body"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that is not accepted yet: its place in the order, its sealed form, and its body for sealing anew."""
+
+    position: int
+    message: Outgoing
+    body: bytes
+
+
+class Drafts:
+    """What this device has still to send, in the order in which the user sent it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, message: Outgoing, body: bytes) -> int:
+        """Keep a message; its position in the order."""
+        self._database.run(
+            "INSERT INTO drafts (id, room, sender, recipient, sent_at, alg, epoch, body, ciphertext)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            message.id, message.room, message.sender, message.recipient, message.sent_at, message.alg, message.epoch,
+            body, bytes(message.ciphertext),
+        )  # fmt: skip
+        (position,) = self._database.one("SELECT last_insert_rowid()")
+        return int(position)
+
+    def waiting(self) -> list[Draft]:
+        """Everything that is to be sent, in order."""
+        rows = self._database.all(f"SELECT {COLUMNS} FROM drafts WHERE problem IS NULL ORDER BY position")
+        return [_draft(*row) for row in rows]
+
+    def get(self, message: MessageId) -> Draft:
+        """One that is certainly there."""
+        return _draft(*self._database.one(f"SELECT {COLUMNS} FROM drafts WHERE id = ?", message))
+
+    def reseal(self, message: Outgoing) -> None:
+        """Keep the new sealed form, under the same id."""
+        self._database.run(
+            "UPDATE drafts SET epoch = ?, alg = ?, ciphertext = ? WHERE id = ?",
+            message.epoch, message.alg, bytes(message.ciphertext), message.id,
+        )  # fmt: skip
+
+    def remove(self, *messages: MessageId) -> None:
+        """Accepted, or given up."""
+        self._database.run_each("DELETE FROM drafts WHERE id = ?", [(message,) for message in messages])
+
+    def fail(self, message: MessageId, problem: Problem) -> None:
+        """Refused for good; it stays until the user discards it."""
+        fields = {**problem.more, "code": problem.code, "status": problem.status, "detail": problem.detail}
+        self._database.run("UPDATE drafts SET problem = ? WHERE id = ?", json.dumps(fields), message)
+
+    def failed(self) -> list[tuple[Draft, Problem]]:
+        """What was refused for good, in order."""
+        rows = self._database.all(f"SELECT {COLUMNS}, problem FROM drafts WHERE problem IS NOT NULL ORDER BY position")
+        return [(_draft(*row[:-1]), decode_problem(json.loads(row[-1]))) for row in rows]
+
+
+def _draft(
+    position: int, id_: MessageId, room: RoomId, sender: UserId, recipient: UserId | None, sent_at: int, alg: str, epoch: int,
+    ciphertext: bytes, body: bytes,
+) -> Draft:  # fmt: skip
+    message = Outgoing(id_, room, sender, recipient, sent_at, alg, epoch, Ciphertext(ciphertext))
+    return Draft(position, message, body)

@@ -1,0 +1,158 @@
+"""What has arrived: entries by seq, messages, the marks of the late rule, refusals."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from client.protocol.entries import (
+    Ciphertext,
+    Entry,
+    HiddenEntry,
+    MessageEntry,
+    OtherEntry,
+    RejectionEntry,
+    RoomEntry,
+)
+from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
+from client.protocol.inbox import Arrival
+from client.protocol.late import Mark, Marks
+from client.store.database import Database
+
+COLUMNS = "m.seq, m.id, m.room, m.sender, m.device, m.recipient, m.sent_at, m.accepted_at, m.alg, m.epoch, m.ciphertext"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message entry, and whether this user has refused it as late."""
+
+    entry: MessageEntry
+    refused: bool
+
+
+Stored = StoredMessage | RejectionEntry | RoomEntry | HiddenEntry | OtherEntry
+
+
+class Mailbox:
+    """The entries 1, 2, 3, … that this device holds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def stored(self) -> int:
+        """Every entry up to this seq is here."""
+        (seq,) = self._database.one("SELECT coalesce(max(seq), 0) FROM entries")
+        return int(seq)
+
+    def marks(self) -> Marks:
+        """What the late rule has to remember."""
+        rows = self._database.all("SELECT room, device, sent_at, message FROM marks")
+        return {(RoomId(r), DeviceId(d)): Mark(sent_at, MessageId(m)) for r, d, sent_at, m in rows}
+
+    def append(self, arrival: Arrival) -> None:
+        """Store what arrived, with the refusals that are to be told; part of the caller's transaction, if any."""
+        with self._database.transaction():
+            rows, messages = [], []
+            for entry in arrival.entries:
+                rows.append(_row(entry))
+                if isinstance(entry, MessageEntry):
+                    messages.append(_message_row(entry, refused=entry.id in arrival.late))
+            self._database.run_each("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
+            self._database.run_each("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", messages)
+            self._database.run_each(
+                "INSERT INTO marks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET sent_at = excluded.sent_at, message = excluded.message WHERE excluded.sent_at > marks.sent_at",
+                [(message[2], message[4], message[6], message[0]) for message in messages],
+            )
+            self._database.run_each("INSERT OR IGNORE INTO refusals VALUES (?, ?)", list(arrival.late.items()))
+            for entry in arrival.entries:
+                if isinstance(entry, RejectionEntry):
+                    self._reject(entry)
+
+    def _reject(self, entry: RejectionEntry) -> None:
+        self._database.run(
+            "INSERT OR IGNORE INTO rejections VALUES (?, ?, ?)", entry.message, entry.by, entry.reason
+        )
+        # Refused by another device of this user: then it counts as refused here, too.
+        self._database.run(
+            "UPDATE messages SET refused = 1 WHERE id = ? AND ? = (SELECT value FROM facts WHERE name = 'user')",
+            entry.message, entry.by,
+        )  # fmt: skip
+
+    def refusals(self) -> list[tuple[MessageId, MessageId]]:
+        """(late message, later message) that the server has not been told, or has not confirmed."""
+        return self._database.all("SELECT message, later FROM refusals")
+
+    def refusal_told(self, message: MessageId) -> None:
+        """The server has answered the refusal."""
+        self._database.run("DELETE FROM refusals WHERE message = ?", message)
+
+    def rejected_by(self, message: MessageId) -> dict[UserId, str]:
+        """Who refused a message, and why."""
+        return dict(self._database.all("SELECT by, reason FROM rejections WHERE message = ?", message))
+
+    def read_after(self, seq: int, limit: int) -> list[Stored]:
+        """At most `limit` entries after `seq`, in order."""
+        rows = self._database.all(
+            f"SELECT e.kind, e.body, m.refused, {COLUMNS}, e.seq FROM entries e LEFT JOIN messages m ON m.seq = e.seq"
+            " WHERE e.seq > ? ORDER BY e.seq LIMIT ?",
+            seq, limit,
+        )  # fmt: skip
+        return [_stored(kind, body, refused, columns) for kind, body, refused, *columns in rows]
+
+    def messages_of(self, room: RoomId, before: int, limit: int) -> list[StoredMessage]:
+        """At most `limit` messages of a room before a seq, newest first."""
+        rows = self._database.all(
+            f"SELECT m.refused, {COLUMNS} FROM messages m WHERE m.room = ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?",
+            room, before, limit,
+        )  # fmt: skip
+        return [StoredMessage(_message(row[1:]), bool(row[0])) for row in rows]
+
+    def find(self, message: MessageId) -> StoredMessage | None:
+        """A message by its id."""
+        row = self._database.one(f"SELECT m.refused, {COLUMNS} FROM messages m WHERE m.id = ?", message)
+        return StoredMessage(_message(row[1:]), bool(row[0])) if row else None
+
+
+def _row(entry: Entry) -> tuple[Any, ...]:
+    match entry:
+        case MessageEntry():
+            return entry.seq, "message", entry.room, entry.id, None
+        case RejectionEntry():
+            return entry.seq, "rejection", entry.room, entry.message, json.dumps(asdict(entry))
+        case RoomEntry():
+            return entry.seq, "room", entry.room, None, json.dumps(asdict(entry))
+        case HiddenEntry():
+            return entry.seq, "hidden", None, None, None
+        case OtherEntry():
+            return entry.seq, entry.kind, None, None, None
+
+
+def _message_row(entry: MessageEntry, *, refused: bool) -> tuple[Any, ...]:
+    return (
+        entry.id, entry.seq, entry.room, entry.sender, entry.device, entry.recipient, entry.sent_at, entry.accepted_at,
+        entry.alg, entry.epoch, bytes(entry.ciphertext), refused,
+    )  # fmt: skip
+
+
+def _message(columns: Sequence[Any]) -> MessageEntry:
+    seq, id_, room, sender, device, recipient, sent_at, accepted_at, alg, epoch, ciphertext = columns[:11]
+    return MessageEntry(
+        seq, id_, room, sender, device, recipient, sent_at, accepted_at, alg, epoch, Ciphertext(ciphertext)
+    )
+
+
+def _stored(kind: str, body: str | None, refused: int | None, columns: Sequence[Any]) -> Stored:
+    seq: int = columns[-1]
+    match kind:
+        case "message":
+            return StoredMessage(_message(columns), bool(refused))
+        case "rejection":
+            return RejectionEntry(**json.loads(body or ""))
+        case "room":
+            fields = json.loads(body or "")
+            return RoomEntry(**fields | {"users": tuple(fields["users"])})
+        case "hidden":
+            return HiddenEntry(seq)
+        case _:
+            return OtherEntry(seq, kind)

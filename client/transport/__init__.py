@@ -1,0 +1,1 @@
+"""What touches the network: REST over httpx, the socket over websockets. No decisions in here."""

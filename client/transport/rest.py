@@ -1,0 +1,44 @@
+"""REST: requests out, decoded JSON or a refusal back (protocol §2, §3)."""
+
+import json
+from typing import Any
+
+import httpx
+
+from client.errors import Refused, Unreachable
+from client.protocol.problems import decode_problem
+
+TIMEOUT_S = 20.0
+
+
+class Rest:
+    """One server's REST API. Raises Refused for every answer that is not 2xx, Unreachable when there is none."""
+
+    def __init__(self, url: str) -> None:
+        # trust_env: where the messages go is said by `url` alone, not by a proxy variable somewhere.
+        # verify: without TLS there are no certificates to read, and reading them takes tens of milliseconds.
+        self._http = httpx.AsyncClient(
+            base_url=url.rstrip("/") + "/api/v1/", timeout=TIMEOUT_S, trust_env=False, verify=url.startswith("https:")
+        )
+
+    async def request(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
+        """The decoded answer; None for 204. `path` is relative to /api/v1/ and may carry a query."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = await self._http.request(method, path, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{method} {path}: {type(error).__name__}") from error
+        if not answer.is_success:
+            raise Refused(decode_problem(_json(answer), status=answer.status_code))
+        return _json(answer) if answer.content else None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return json.loads(answer.content)
+    except ValueError:
+        return None

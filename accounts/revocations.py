@@ -57,6 +57,7 @@ class Revocations:
         self._lock = threading.Lock()
         self._look = threading.Event()
         self._started = False
+        self._stopped = False
 
     def is_revoked(self, device_id: UUID) -> bool:
         """Whether this process knows the device to be revoked."""
@@ -89,9 +90,14 @@ class Revocations:
         threading.Thread(target=self._follow, args=(session,), name="revocations", daemon=True).start()
         threading.Thread(target=self._listen, name="revocation-hints", daemon=True).start()
 
+    def stop(self) -> None:
+        """Let the threads end within two seconds or so."""
+        self._stopped = True
+        self._look.set()
+
     def _follow(self, session: Session) -> None:
         looked_at = full_look_at = -math.inf
-        while True:
+        while not self._stopped:
             self._look.wait(POLL_S)
             self._look.clear()
             now = time.monotonic()
@@ -102,6 +108,7 @@ class Revocations:
                 full_look_at = now if full else full_look_at
             self._forget()
             time.sleep(_PAUSE_S)
+        session.close()
 
     def _poll(self, session: Session, seconds: float) -> bool:
         """Read the revocations of the last seconds; False when PostgreSQL did not answer."""
@@ -138,14 +145,14 @@ class Revocations:
 
     def _listen(self) -> None:
         """Wait for hints; whatever goes wrong with Valkey costs speed only."""
-        while True:
+        while not self._stopped:
             try:
                 # A connection of its own: a subscriber waits, and the shared client's time-outs are for commands.
                 with valkey.connect(settings.VALKEY_URL, timeout=5.0).pubsub(ignore_subscribe_messages=True) as hints:
                     hints.subscribe(valkey.key(_CHANNEL))
                     self._look.set()
-                    while True:
-                        if hints.get_message(timeout=2.0) is not None:
+                    while not self._stopped:
+                        if hints.get_message(timeout=1.0) is not None:
                             self._look.set()
             except (redis.RedisError, OSError, ValueError):
                 time.sleep(POLL_S)
@@ -156,3 +163,4 @@ is_revoked = _revocations.is_revoked
 subscribe = _revocations.subscribe
 add = _revocations.add
 start = _revocations.start
+stop = _revocations.stop

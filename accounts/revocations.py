@@ -73,7 +73,7 @@ class Revocations:
 
     def add(self, device_id: DeviceId) -> None:
         """Refuse the device here from now on, and have the other processes look. Call after the commit."""
-        self._learn(device_id, age_s=0.0)
+        self.learn(device_id, age_s=0.0)
         try:
             valkey.client().publish(valkey.key(_CHANNEL), b"look")
         except redis.RedisError:
@@ -106,7 +106,7 @@ class Revocations:
             if self._poll(session, KEEP_S if full else min(KEEP_S, now - looked_at + OVERLAP_S)):
                 looked_at = now
                 full_look_at = now if full else full_look_at
-            self._forget()
+            self.forget()
             time.sleep(_PAUSE_S)
         session.close()
 
@@ -121,10 +121,10 @@ class Revocations:
             session.close()
             return False
         for device_id, age_s in rows:
-            self._learn(DeviceId(UUID(str(device_id))), age_s=float(age_s))
+            self.learn(DeviceId(UUID(str(device_id))), age_s=float(age_s))
         return True
 
-    def _learn(self, device_id: DeviceId, *, age_s: float) -> None:
+    def learn(self, device_id: DeviceId, *, age_s: float) -> None:
         with self._lock:
             if device_id in self._until:
                 return
@@ -137,7 +137,7 @@ class Revocations:
                 # One subscriber's bug must not keep the others' sockets open.
                 logger.exception("a subscriber to revocations failed")
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         now = time.monotonic()
         with self._lock:
             for device_id in [device_id for device_id, until in self._until.items() if until < now]:

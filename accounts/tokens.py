@@ -82,6 +82,8 @@ def _signed(token: str, keys: tuple[bytes, ...]) -> Principal:
 def _principal(claims: dict[str, Any]) -> Principal:
     match claims:
         case {"use": "access", "user": str(user), "device": str(device), "exp": int(ends)}:
-            return Principal(UserId(UUID(user)), DeviceId(UUID(device)), ends)
-        case _:
-            raise Unauthenticated("This is not an access token.")
+            try:
+                return Principal(UserId(UUID(user)), DeviceId(UUID(device)), ends)
+            except ValueError:
+                pass
+    raise Unauthenticated("This is not an access token.")

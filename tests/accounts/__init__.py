@@ -1,0 +1,1 @@
+"""Who is let in: accounts, sessions, devices, limits on guessing."""

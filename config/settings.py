@@ -23,6 +23,8 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=f"127.0.0.1,localhost,[::1],{
 DATABASE_URL = env.text("DATABASE_URL", default=_running.get("database_url", "postgresql://letterlock@127.0.0.1:1/letterlock"))
 VALKEY_URL = env.text("VALKEY_URL", default=_running.get("valkey_url", "redis://127.0.0.1:1/0"))
 BROKER_URL = env.text("BROKER_URL", default=_running.get("broker_url", VALKEY_URL))
+# Messages older than this are dropped, month by month; 0 keeps them for ever.
+MESSAGE_RETENTION_DAYS = env.number("MESSAGE_RETENTION_DAYS", default=0, most=36_500)
 # Several systems may share one Valkey when each has a prefix of its own.
 KEY_PREFIX = env.text("KEY_PREFIX", default="letterlock")
 # The name of this process among the web processes; the supervisor gives each its own.
@@ -205,6 +207,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat")
 CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "messages.make_partitions", "schedule": 6 * 3600.0},
+    "drop-old-partitions": {"task": "messages.drop_old_partitions", "schedule": 24 * 3600.0},
     "forget-sessions": {"task": "config.forget_sessions", "schedule": 24 * 3600.0},
 }
 

@@ -1,9 +1,12 @@
 """`manage.py worker`: one Celery worker of one group of queues, with the sweeper beside it."""
 
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from celery.signals import worker_ready
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 from django.db.utils import Error as DatabaseError
@@ -28,7 +31,8 @@ class Command(BaseCommand):
         queues = _queues_of(group)
         if not queues:
             sys.exit(f"no queue has group {group}")
-        sweeper.start()
+        sweeper.start([group])
+        worker_ready.connect(_say_ready)
         app.worker_main([
             "worker", "--pool", "solo", "--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat",
             "--queues", ",".join([*queues, MAINTENANCE]), "--loglevel", "WARNING", "--hostname", f"group{group}@%h",
@@ -45,3 +49,9 @@ def _queues_of(group: int) -> list[str]:
             time.sleep(1)
         finally:
             connection.close()
+
+
+def _say_ready(**_: Any) -> None:
+    """The broker is reached and the queues are read; the supervisor waits for this file."""
+    if path := os.environ.get("READY_FILE"):
+        Path(path).touch()

@@ -1,0 +1,93 @@
+"""`manage.py up`: the whole system with one command."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from config.supervisor.system import StartFailed, System
+
+
+class Command(BaseCommand):
+    """Starts, watches and stops PostgreSQL, Valkey, the web processes, the workers and beat."""
+
+    help = "Run the whole system; Ctrl-C stops it. DATABASE_URL, VALKEY_URL and BROKER_URL replace the embedded parts."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--web", type=int, default=1, help="web processes, each on a port of its own (default 1)")
+        parser.add_argument("--workers", type=int, default=1, help="Celery workers per group of queues (default 1)")
+        parser.add_argument("--port", type=int, default=8000, help="port of the first web process (default 8000)")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+
+    def handle(self, *args: Any, web: int, workers: int, port: int, host: str, **options: Any) -> None:
+        """Runs until SIGINT or SIGTERM; a second one changes nothing, since stopping takes 10 s at most."""
+        if web < 1 or workers < 1:
+            raise CommandError("at least one web process and one worker are needed")
+        self.console = Console(file=self.stdout._out, soft_wrap=True)  # type: ignore[attr-defined]
+        self.over = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._stop())
+        system = System(
+            Path(settings.VAR_DIR),
+            web=web,
+            workers=workers,
+            host=host,
+            port=port,
+            database_url=os.environ.get("DATABASE_URL", ""),
+            valkey_url=os.environ.get("VALKEY_URL", ""),
+            broker_url=os.environ.get("BROKER_URL", ""),
+            tell=self._say,
+        )
+        try:
+            system.start()
+            if not self.over.is_set():
+                self.console.print(self._table(system))
+                self._say(f"ready {system.url}")
+                self.over.wait()
+        except StartFailed as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            pass
+        finally:
+            # What is being stopped is not stopped twice.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            system.stop()
+        self._say("stopped")
+
+    def _stop(self) -> None:
+        if not self.over.is_set():
+            self.over.set()
+            self._say("stopping")
+            raise KeyboardInterrupt
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False)
+        self.console.file.flush()
+
+    def _table(self, system: System) -> Table:
+        table = Table("part", "process", "where", "log", title="Letterlock")
+        where = {f"web-{number}": url for number, url in enumerate(system.urls, start=1)}
+        where["postgres"] = _address(system.database_url)
+        where["valkey"] = _address(system.valkey_url)
+        for name in ("postgres", "valkey"):
+            if name not in system.parts:
+                table.add_row(name, "external", where[name], "")
+        if system.broker_url != system.valkey_url:
+            table.add_row("broker", "external", _address(system.broker_url), "")
+        for name, part in system.parts.items():
+            log = os.path.relpath(part.log)
+            table.add_row(name, str(part.pid or "starting"), where.get(name, ""), log)
+        return table
+
+
+def _address(url: str) -> str:
+    """A URL without its password."""
+    return url.rpartition("@")[2].partition("?")[0]

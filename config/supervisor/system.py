@@ -1,0 +1,346 @@
+"""The whole system as one thing: start it, watch it, stop it. `manage.py up` and the tests use the same."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psycopg2
+
+from config import running
+from config.supervisor import ports
+from config.supervisor.place import place_for
+from config.supervisor.postgres import Postgres
+from config.supervisor.processes import Child, Wish
+from config.supervisor.valkey import Valkey
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+WATCH_S = 0.05
+
+# Together less than the 10 s that stopping may take.
+ASK_S = 6.0
+ASK_SERVERS_S = 2.5
+
+
+class StartFailed(Exception):
+    """The system could not be started; the text says why, for people."""
+
+
+class System:
+    """Parts by name: `postgres` and `valkey` unless URLs replace them, `web-1`…, `worker-1`…, `beat`.
+
+    Everything about it lies in the folder `var` (and, as root, in the servers' `data`, see place.py).
+    """
+
+    def __init__(
+        self,
+        var: Path,
+        *,
+        web: int = 1,
+        workers: int = 1,
+        beat: bool = True,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        database_url: str = "",
+        valkey_url: str = "",
+        broker_url: str = "",
+        environment: Mapping[str, str] | None = None,
+        data: Path | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """`port` 0 takes free ports; `environment` is added to the children's; `tell` gets a line for people now and then."""
+        self.var = var.resolve()
+        self.parts: dict[str, Child] = {}
+        self.database_url, self.valkey_url, self.broker_url = database_url, valkey_url, broker_url
+        self._numbers = (web, workers, beat)
+        self._host = host
+        self._ports = [port + number if port else ports.free(host) for number in range(web)]
+        self._extra = dict(environment or {})
+        self._data = data
+        self._tell = tell
+        self._lock_file: int | None = None
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._postgres: Postgres | None = None
+        self._valkey: Valkey | None = None
+
+    # --- what it looks like from outside ---------------------------------------------------------------------------
+
+    @property
+    def urls(self) -> list[str]:
+        """The base URL of each web process."""
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        name = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)
+        return [f"http://{name}:{port}" for port in self._ports]
+
+    @property
+    def url(self) -> str:
+        """The base URL of the first web process."""
+        return self.urls[0]
+
+    @property
+    def ws_url(self) -> str:
+        """The socket's URL at the first web process."""
+        return self.ws_urls[0]
+
+    @property
+    def ws_urls(self) -> list[str]:
+        """The socket's URL at each web process."""
+        return [f"{url.replace('http', 'ws', 1)}/api/v1/socket" for url in self.urls]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command needs to work on this system."""
+        return {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "LETTERLOCK_VAR": str(self.var),
+            "DATABASE_URL": self.database_url,
+            "VALKEY_URL": self.valkey_url,
+            "BROKER_URL": self.broker_url,
+            **self._extra,
+        }
+
+    # --- from start to stop ------------------------------------------------------------------------------------------
+
+    def start(self, timeout: float = 60) -> None:
+        """Start everything and wait until it is ready. Raises StartFailed, with nothing left running."""
+        self._claim()
+        try:
+            deadline = time.monotonic() + timeout
+            self._watcher.start()
+            self._start_servers(deadline)
+            self._migrate()
+            self._start_programs()
+            self._record()
+            for name in self.parts:
+                self.wait_ready(name, max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything, within 10 s: first what uses the servers, then the servers. Nothing is left."""
+        servers = [part for name, part in self.parts.items() if name in ("postgres", "valkey")]
+        programs = [part for part in self.parts.values() if part not in servers]
+        _end(programs, ASK_S)
+        _end(servers, ASK_SERVERS_S)
+        self._over.set()
+        if self._watcher.is_alive() and self._watcher is not threading.current_thread():
+            self._watcher.join(2)
+        if self._lock_file is not None:
+            running.forget(self.var)
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    # --- one part ------------------------------------------------------------------------------------------------------
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to one part; what dies of it is started again. `kill -9` unless told otherwise."""
+        self.parts[name].signal(number)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP, with all that the part has started (PostgreSQL's sessions are processes of their own)."""
+        self.parts[name].signal(signal.SIGSTOP, tree=True)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.parts[name].signal(signal.SIGCONT, tree=True)
+
+    def stop_part(self, name: str) -> None:
+        """End one part and keep it down."""
+        _end([self.parts[name]], ASK_S)
+
+    def start_part(self, name: str) -> None:
+        """Let the part come up again after `stop_part`."""
+        part = self.parts[name]
+        part.not_before, part.failures = 0.0, 0
+        part.wish = Wish.UP
+
+    def wait_ready(self, name: str, seconds: float = 30) -> None:
+        """Wait until a part can do its work; raises StartFailed with the end of its log if it cannot in time."""
+        deadline = time.monotonic() + seconds
+        while not self.is_ready(name):
+            if time.monotonic() > deadline:
+                words = self.parts[name].last_words()
+                raise StartFailed(f"{name} is not ready after {seconds:.0f} s. The end of {self.parts[name].log}:\n{words}")
+            time.sleep(0.05)
+
+    def wait_restarted(self, name: str, pid: int | None, seconds: float = 30) -> None:
+        """Wait until the part runs as another process than `pid`, and is ready."""
+        deadline = time.monotonic() + seconds
+        while self.parts[name].pid in (pid, None):
+            if time.monotonic() > deadline:
+                raise StartFailed(f"{name} was not started again within {seconds:.0f} s:\n{self.parts[name].last_words()}")
+            time.sleep(0.02)
+        self.wait_ready(name, max(1.0, deadline - time.monotonic()))
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a part can do its work now."""
+        part = self.parts[name]
+        if not part.is_alive:
+            return False
+        if name == "postgres" and self._postgres:
+            return self._postgres.is_ready()
+        if name == "valkey" and self._valkey:
+            return self._valkey.is_ready()
+        if name.startswith("web-"):
+            return _answers(f"{self.urls[int(name[4:]) - 1]}/readyz")
+        return part.ready_file is None or part.ready_file.exists()
+
+    # --- inside ----------------------------------------------------------------------------------------------------------
+
+    def _claim(self) -> None:
+        """One system per var folder; and the ports must be free before anything is touched."""
+        path = running.private(self.var / "run") / "up.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            found = running.read(self.var)
+            where = f" at {found['public_url']}" if found else ""
+            raise StartFailed(f"Letterlock already runs on {self.var}{where} (process {_content(path) or 'unknown'}).") from None
+        self._lock_file = descriptor
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        for port in self._ports:
+            if not ports.is_free(self._host, port):
+                os.close(descriptor)
+                self._lock_file = None
+                raise StartFailed(f"Port {port} on {self._host} is taken by another program. Choose another with --port.")
+
+    def _start_servers(self, deadline: float) -> None:
+        logs = running.private(self.var / "log")
+        if not (self.database_url and self.valkey_url):
+            place = place_for(self.var, data=self._data)
+        if not self.database_url:
+            self._postgres = Postgres(place, ports.free(), running.secret(self.var, "postgres"), logs / "postgres.log")
+            self.database_url = self._postgres.url
+            self._add(self._postgres.child())
+        if not self.valkey_url:
+            self._valkey = Valkey(place, ports.free(), running.secret(self.var, "valkey"), logs / "valkey.log")
+            self.valkey_url = self._valkey.url
+            self._add(self._valkey.child())
+        self.broker_url = self.broker_url or self.valkey_url
+        for name in self.parts:
+            self.wait_ready(name, max(1.0, deadline - time.monotonic()))
+        if self._postgres:
+            self._postgres.create()
+
+    def _migrate(self) -> None:
+        command = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
+        done = subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StartFailed(f"The database could not be brought up to date:\n{done.stderr.strip()[-2000:]}")
+
+    def _start_programs(self) -> None:
+        web, workers, beat = self._numbers
+        for number, (port, url) in enumerate(zip(self._ports, self.urls, strict=True), start=1):
+            extra = {"HOST_NAME": f"web-{number}"}
+            extra["PUBLIC_URL"] = self.environment.get("PUBLIC_URL") or url
+            self._program(f"web-{number}", ["manage.py", "web", "--host", self._host, "--port", str(port)], extra)
+        groups = self._groups()
+        for number in range(workers * len(groups)):
+            group = groups[number % len(groups)]
+            self._program(f"worker-{number + 1}", ["manage.py", "worker", "--group", str(group)], {}, says_ready=True)
+        if beat:
+            schedule = str(self.var / "run" / "beat")
+            self._program("beat", ["-m", "celery", "-A", "config", "beat", "-l", "WARNING", "--pidfile=", "-s", schedule], {})
+
+    def _program(self, name: str, arguments: list[str], extra: Mapping[str, str], *, says_ready: bool = False) -> None:
+        ready = self.var / "run" / f"{name}.ready" if says_ready else None
+        environment = {**self.environment, **extra}
+        if ready:
+            environment["READY_FILE"] = str(ready)
+        self._add(
+            Child(
+                name=name,
+                command=[sys.executable, *arguments],
+                log=self.var / "log" / f"{name}.log",
+                environment=environment,
+                folder=CHECKOUT,
+                ready_file=ready,
+            )
+        )
+
+    def _groups(self) -> list[int]:
+        """The worker groups that the queues are divided into."""
+        connection = psycopg2.connect(self.database_url, connect_timeout=5)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute('SELECT DISTINCT "group" FROM delivery_queue ORDER BY 1')
+                return [group for (group,) in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    def _add(self, child: Child) -> None:
+        child.wish = Wish.UP
+        self.parts[child.name] = child
+
+    def _record(self) -> None:
+        """Tell the other commands where the parts are."""
+        public = self.environment.get("PUBLIC_URL") or self.url
+        running.write(self.var, {
+            "pid": os.getpid(), "public_url": public, "urls": self.urls, "database_url": self.database_url,
+            "valkey_url": self.valkey_url, "broker_url": self.broker_url,
+        })  # fmt: skip
+
+    def _watch(self) -> None:
+        """Start what is to run and does not. All children are started in this thread, which lives as long as they do."""
+        while not self._over.wait(WATCH_S):
+            for part in list(self.parts.values()):
+                try:
+                    self._look_after(part)
+                except Exception as error:
+                    self._tell(f"{part.name} could not be started: {error}")
+                    part.died()
+
+    def _look_after(self, part: Child) -> None:
+        if part.wish is not Wish.UP or part.is_alive:
+            return
+        if part.process is not None:
+            code, part.process = part.process.returncode, None
+            pause = part.died()
+            self._tell(f"{part.name} ended ({_reason(code)}); starts again in {pause:.1f} s. Its log: {part.log}")
+        if time.monotonic() >= part.not_before:
+            part.start()
+
+
+def _end(parts: list[Child], seconds: float) -> None:
+    """Ask all of them at once to end, and after `seconds` no longer ask."""
+    for part in parts:
+        part.wish = Wish.DOWN
+        part.signal(part.end)
+        # A frozen process does not hear what it is asked.
+        part.signal(signal.SIGCONT, tree=True)
+    deadline = time.monotonic() + seconds
+    while any(part.is_alive for part in parts) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for part in parts:
+        part.kill()
+        part.process = None
+
+
+def _answers(url: str) -> bool:
+    """Whether a GET is answered 200 within 2 s."""
+    with contextlib.suppress(OSError, urllib.error.URLError):
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    return False
+
+
+def _reason(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+def _content(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""

@@ -131,18 +131,37 @@ def serve(drainer: Drainer, *, seconds: float = SLICE_S, linger: float = LINGER_
     last look sees them; one that comes after publishes a task of its own.
     """
     (group, *_) = drainer.groups
+    try:
+        if _drain_and_linger(drainer, group, seconds, linger) and wake.again(group):
+            return  # busy: other tasks of this worker get their turn, and the flag stays set
+    except psycopg2.Error as error:
+        # The rows are still pending: the sweepers try again, and so does the next wake-up.
+        logger.warning("a drain of group %d ended early: %s", group, type(error).__name__)
+        wake.clear(group)
+        return
+    wake.clear(group)
+    try:
+        if drainer.drain(seconds=0.0):
+            wake.groups([group])
+    except psycopg2.Error as error:
+        logger.warning("a drain of group %d ended early: %s", group, type(error).__name__)
+
+
+def _drain_and_linger(drainer: Drainer, group: int, seconds: float, linger: float) -> bool:
+    """Drain as long as there is work or it keeps coming; True when the time was up first."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         drainer.drain(seconds=until - time.monotonic())
         try:
             if not wake.linger(group, linger):
-                break
+                return False
         except redis.RedisError:
-            break
-    else:
-        # Busy: give other tasks of this worker their turn, and come back. The flag stays set.
-        if wake.again(group):
-            return
-    wake.clear(group)
-    if drainer.drain(seconds=0.0):
-        wake.groups([group])
+            return False
+    return True
+
+
+def resume(groups: Sequence[int]) -> None:
+    """A worker has started: whoever drained these groups before may have died with the flag set."""
+    for group in groups:
+        wake.clear(group)
+    wake.groups(groups)

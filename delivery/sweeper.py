@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import psycopg2
 
 from delivery.drain import overdue
-from delivery.drainer import PLANNER, Drainer
+from delivery.drainer import PLANNER, Drainer, resume
 from kernel.database import Session
 
 logger = logging.getLogger(__name__)
@@ -71,4 +71,5 @@ def start(groups: Sequence[int] = (0,)) -> Sweeper:
     if _sweeper is None:
         _sweeper = Sweeper(groups)
         _sweeper.start()
+        resume(groups)
     return _sweeper

@@ -96,7 +96,8 @@ class Inbox:
         """The seq to acknowledge now: after 50 ms, or at once when a quarter of the window is waiting."""
         seq = min(self.stored, self._next - 1)  # never beyond what was sent on this connection
         if seq <= self._acked:
-            self._unacked_since = None
+            if self._next - 1 <= self._acked:  # only doubles came
+                self._unacked_since = None
             return None
         if not self.urgent and now < self.ack_at():
             return None

@@ -11,7 +11,7 @@ VAR_DIR = Path(env.text("LETTERLOCK_VAR", default=str(BASE_DIR / "var"))).resolv
 _running = running.read(VAR_DIR)
 
 # Where people reach us. Anything but loopback needs https (checks.py); with https, cookies and redirects insist on it.
-PUBLIC_URL = env.text("PUBLIC_URL", default=_running.get("public_url", "http://127.0.0.1:8000")).rstrip("/")
+PUBLIC_URL = env.text("PUBLIC_URL", default=_running.get("public_url") or "http://127.0.0.1:8000").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 HTTPS = _public.scheme == "https"
 

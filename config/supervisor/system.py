@@ -288,7 +288,7 @@ class System:
 
     def _record(self) -> None:
         """Tell the other commands where the parts are."""
-        public = self.environment.get("PUBLIC_URL") or self.url
+        public = self.environment.get("PUBLIC_URL") or next(iter(self.urls), "")
         running.write(self.var, {
             "pid": os.getpid(), "public_url": public, "urls": self.urls, "database_url": self.database_url,
             "valkey_url": self.valkey_url, "broker_url": self.broker_url,

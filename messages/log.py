@@ -12,6 +12,8 @@ from kernel.entries import Entry
 from messages.entries import HIDDEN, MESSAGE_COLUMNS, message_text, origin_of
 from messages.models import Kind
 
+PAGE_BYTES = 786_432
+
 INSERT_MESSAGES = """
 INSERT INTO message_log_message (id, room_id, sender_id, device_id, recipient_id, sent_at, alg, epoch, ciphertext)
 SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::bigint[], %s::varchar[], %s::int[], %s::bytea[])
@@ -45,12 +47,15 @@ UPDATE message_log_mailbox b SET last_seq = n.seq
 FROM unnest(%s::uuid[], %s::bigint[]) AS n(user_id, seq) WHERE b.user_id = n.user_id
 """
 
+# Bounded by rows and by bytes: a length is read without fetching its body, so what lies beyond costs nothing.
 READ_PAGE = f"""
-SELECT {MESSAGE_COLUMNS}, e.seq, e.kind, e.payload
-FROM (SELECT seq, kind, message_id, payload FROM message_log_entry
-      WHERE user_id = %s::uuid AND seq > %s ORDER BY seq LIMIT %s) e
-LEFT JOIN message_log_message m ON m.id = e.message_id AND e.kind = {Kind.MESSAGE.value}
-ORDER BY e.seq
+SELECT * FROM (
+    SELECT {MESSAGE_COLUMNS}, e.seq, e.kind, e.payload,
+           coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY e.seq) - octet_length(m.ciphertext), 0) AS before
+    FROM (SELECT seq, kind, message_id, payload FROM message_log_entry
+          WHERE user_id = %s::uuid AND seq > %s ORDER BY seq LIMIT %s) e
+    LEFT JOIN message_log_message m ON m.id = e.message_id AND e.kind = {Kind.MESSAGE.value}
+) page WHERE before < %s ORDER BY seq
 """
 
 POSITIONS = """
@@ -169,9 +174,9 @@ def append_entries_sql(cursor: Cursor, entries: Sequence[NewEntry], last_seqs: M
 
 
 def read_after(cursor: Cursor, user: str, after: int, limit: int) -> list[Entry]:
-    """Up to `limit` entries of the user's mailbox behind `after`, in order."""
-    cursor.execute(READ_PAGE, (user, after, limit))
-    return [entry_of(row) for row in cursor.fetchall()]
+    """Up to `limit` entries of the user's mailbox behind `after`, in order, at least one, bodies of about `PAGE_BYTES` at most."""
+    cursor.execute(READ_PAGE, (user, after, limit, PAGE_BYTES))
+    return [entry_of(row[:-1]) for row in cursor.fetchall()]
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:

@@ -39,7 +39,7 @@ def page_json(page: Page, **more: Any) -> dict[str, Any]:
 class Mailbox(APIView):
     """`/mailbox`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="read_mailbox",
@@ -72,7 +72,7 @@ class Mailbox(APIView):
 class Undelivered(APIView):
     """`/mailbox/undelivered`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="read_undelivered",
@@ -90,7 +90,7 @@ class Undelivered(APIView):
 class Acknowledge(APIView):
     """`/mailbox/ack`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="acknowledge",
@@ -107,7 +107,7 @@ class Acknowledge(APIView):
 class RoomHistory(APIView):
     """`/rooms/{id}/messages`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="read_room",
@@ -125,7 +125,7 @@ class RoomHistory(APIView):
 class Read(APIView):
     """`/rooms/{id}/read`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="mark_read",
@@ -142,7 +142,7 @@ class Read(APIView):
 class RoomReceipts(APIView):
     """`/rooms/{id}/receipts`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(operation_id="read_receipts", responses={200: shapes.ReceiptsShape, **problems(401, 404, 429, 503)})
     def get(self, request: Request, room_id: UUID) -> Response:
@@ -154,7 +154,7 @@ class RoomReceipts(APIView):
 class OneMessage(APIView):
     """`/messages/{id}`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="get_message", responses={200: shapes.MessageStateShape, **problems(401, 404, 429, 503)}
@@ -170,7 +170,7 @@ class OneMessage(APIView):
 class Reject(APIView):
     """`/messages/{id}/reject`"""
 
-    throttle_classes = [DeviceRate]
+    throttle_classes = (DeviceRate,)
 
     @extend_schema(
         operation_id="reject_message",

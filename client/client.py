@@ -276,6 +276,10 @@ class Client:
         await self._receiver.backfill(self._receiver.begin())
         return self.stored
 
+    async def newest(self) -> int:
+        """The newest seq of the mailbox on the server."""
+        return (await self._receiver.page("mailbox?limit=1")).last_seq
+
     @property
     def stored(self) -> int:
         """Every entry of the mailbox up to this seq is in the store."""

@@ -24,6 +24,8 @@ from client.sealer import Header, Sealer
 from client.session import Session
 from client.store import Store
 
+ANSWERS = 1_000
+
 
 class Sender:
     """Keeps what is to be sent, hands it to a carrier, and takes the answers. `now_ms` is the device's clock."""
@@ -35,6 +37,7 @@ class Sender:
         self._hub = hub
         self._now_ms = now_ms
         self._waiting: dict[MessageId, asyncio.Future[Accepted]] = {}
+        self._answers: dict[MessageId, Accepted] = {}  # the newest, until their entries arrive
         self._epochs: dict[RoomId, int] = {}
         self.outbox = Outbox()
         self.awake = asyncio.Event()
@@ -65,10 +68,30 @@ class Sender:
 
     async def accepted(self, message: MessageId) -> Accepted:
         """Wait for the server's commit. Raises SendRefused. Giving up the wait does not take the message back."""
-        if message not in self.outbox:
-            raise LetterlockError(f"{message} is not in the outbox")
-        future = self._waiting.setdefault(message, asyncio.get_running_loop().create_future())
-        return await asyncio.shield(future)
+        if message in self.outbox:
+            future = self._waiting.setdefault(message, asyncio.get_running_loop().create_future())
+            return await asyncio.shield(future)
+        return self._answer_to(message)
+
+    def _answer_to(self, message: MessageId) -> Accepted:
+        """The answer that came before anybody waited for it."""
+        if message in self._answers:
+            return self._answers[message]
+        if (found := self._store.mailbox.find(message)) is not None:
+            entry = found.entry
+            return Accepted(entry.id, entry.room, entry.sender, entry.recipient, entry.accepted_at)
+        for draft, problem in self._store.drafts.failed():
+            if draft.message.id == message:
+                raise SendRefused(problem, message)
+        raise LetterlockError(f"{message} is not a message of this device")
+
+    def _settle(self, answer: Accepted) -> None:
+        self._answers[answer.id] = answer
+        if len(self._answers) > ANSWERS:
+            self._answers.pop(next(iter(self._answers)))
+        if (future := self._waiting.pop(answer.id, None)) is not None and not future.done():
+            future.set_result(answer)
+        self._hub.tell(MessageAccepted(answer))
 
     def take(self) -> list[Outgoing]:
         """What may go now."""
@@ -80,9 +103,7 @@ class Sender:
         with self._store.database.transaction():
             self._store.drafts.remove(*(answer.id for answer in done))
         for answer in done:
-            if (future := self._waiting.pop(answer.id, None)) is not None and not future.done():
-                future.set_result(answer)
-            self._hub.tell(MessageAccepted(answer))
+            self._settle(answer)
         self.awake.set()
 
     def arrived(self, entry: MessageEntry) -> None:
@@ -110,10 +131,7 @@ class Sender:
     def _accepted_before(self, message: MessageId, problem: Problem) -> None:
         sent = self._store.drafts.get(message).message
         self._store.drafts.remove(message)
-        answer = Accepted(message, sent.room, sent.sender, sent.recipient, int(problem.more["accepted_at"]))
-        if (future := self._waiting.pop(message, None)) is not None and not future.done():
-            future.set_result(answer)
-        self._hub.tell(MessageAccepted(answer))
+        self._settle(Accepted(message, sent.room, sent.sender, sent.recipient, int(problem.more["accepted_at"])))
 
     def _seal_anew(self, message: MessageId, problem: Problem) -> None:
         """Seal a message, and those that wait behind it, for the epoch that the server has named."""

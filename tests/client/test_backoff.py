@@ -27,7 +27,7 @@ def test_thirty_stable_seconds_are_a_new_start():
 def test_every_close_code_of_the_page_is_obeyed():
     import re
 
-    table = re.findall(r"^\| `(\d{4})` \| (\w+) \| ([\w ,]+) \|", PAGE, flags=re.M)
+    table = re.findall(r"^\| `(\d{4})` \| (\w+) \| ([\w ,]+) \|", PAGE, flags=re.MULTILINE)
     assert {int(code) for code, _, _ in table} == set(REASONS)
     for code, name, reconnect in table:
         assert REASONS[int(code)][0] == name

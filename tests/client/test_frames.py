@@ -21,7 +21,7 @@ MESSAGE = MessageId("019ab0c4-7d3e-7aaa-8bbb-0123456789ab")
 
 
 def examples(side: str) -> list[str]:
-    return re.findall(rf"^```frame {side}\n(.*?)\n```$", PAGE, flags=re.M | re.S)
+    return re.findall(rf"^```frame {side}\n(.*?)\n```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("example", examples("server"), ids=lambda text: json.loads(text)["type"])
@@ -51,7 +51,7 @@ def test_every_client_example_of_the_page_is_spelled_alike():
 
 
 def test_every_code_that_may_be_repeated_is_repeated():
-    table = re.findall(r"^\| `(\w+)` \| (\d+) \| ([\w ]+) \|", PAGE, flags=re.M)
+    table = re.findall(r"^\| `(\w+)` \| (\d+) \| ([\w ]+) \|", PAGE, flags=re.MULTILINE)
     assert len(table) > 15
     for code, status, may_retry in table:
         problem = decode_problem({"code": code, "status": int(status)})

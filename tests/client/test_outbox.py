@@ -162,7 +162,7 @@ def test_after_a_break_everything_without_an_answer_goes_again():
 
 def test_a_message_on_the_way_cannot_be_taken_back():
     outbox = an_outbox(1, 2)
-    (first, second) = outbox.take(0)
+    first, _ = outbox.take(0)
 
     assert not outbox.discard(first.id)
     outbox.disconnected()

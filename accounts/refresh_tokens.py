@@ -54,10 +54,15 @@ class Sealed:
 def issue(device: Device, *, now: datetime) -> tuple[str, datetime]:
     """Make a token for the device: the token, and when it ends."""
     expires_at = datetime.fromtimestamp(int((now + LIFE).timestamp()), UTC)
-    content = _FORM.pack(device.pk.bytes, int(expires_at.timestamp()), os.urandom(32))
-    token = urlsafe_b64encode(content + _tag(keys_for(_PURPOSE)[0], content)).decode()
+    token = sealed(device.pk, expires_at=expires_at)
     RefreshToken.objects.create(digest=_digest(token), device=device, issued_at=now, expires_at=expires_at)
     return token, expires_at
+
+
+def sealed(device_id: UUID, *, expires_at: datetime) -> str:
+    """A token that is sealed, and known to nobody yet."""
+    content = _FORM.pack(device_id.bytes, int(expires_at.timestamp()), os.urandom(32))
+    return urlsafe_b64encode(content + _tag(keys_for(_PURPOSE)[0], content)).decode()
 
 
 def unseal(token: str, *, now: datetime) -> Sealed:
@@ -73,17 +78,17 @@ def unseal(token: str, *, now: datetime) -> Sealed:
     return Sealed(UUID(bytes=device), expires_at, _digest(token))
 
 
-def spend(sealed: Sealed, *, now: datetime) -> Standing:
+def spend(token: Sealed, *, now: datetime) -> Standing:
     """Use a token up. The caller holds the device's row, and revokes the device when the token is `REPLAYED`.
 
     At most one token of a device is live: when one is repeated within the grace, the token of the lost answer is
     spent as well. So two parties who both hold a copy cannot go on side by side: one of them will replay.
     """
-    RefreshToken.objects.filter(device_id=sealed.device_id, used_at__lt=now - GRACE).delete()
-    stored = RefreshToken.objects.filter(digest=sealed.digest).first()
+    RefreshToken.objects.filter(device_id=token.device_id, used_at__lt=now - GRACE).delete()
+    stored = RefreshToken.objects.filter(digest=token.digest).first()
     if stored is None:
         return Standing.REPLAYED
-    RefreshToken.objects.filter(device_id=sealed.device_id, used_at=None).update(used_at=now)
+    RefreshToken.objects.filter(device_id=token.device_id, used_at=None).update(used_at=now)
     return Standing.LIVE if stored.used_at is None else Standing.SPENT_JUST_NOW
 
 

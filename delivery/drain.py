@@ -35,7 +35,7 @@ SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]) ORDER BY name FOR
 TAKE = f"""
 SELECT * FROM (
     SELECT {PENDING_COLUMNS}, {MESSAGE_COLUMNS},
-           coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY p.id) - octet_length(m.ciphertext), 0) AS before
+           coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY p.id), 0) - coalesce(octet_length(m.ciphertext), 0) AS before
     FROM (SELECT p.*, lag(p.message_id) OVER (ORDER BY p.id) IS DISTINCT FROM p.message_id AS is_first
           FROM (SELECT p.* FROM delivery_slot s,
                 LATERAL (SELECT * FROM delivery_pending p WHERE p.slot = s.slot AND p.id >= %s ORDER BY p.id LIMIT %s) p

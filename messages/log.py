@@ -51,7 +51,7 @@ FROM unnest(%s::uuid[], %s::bigint[]) AS n(user_id, seq) WHERE b.user_id = n.use
 READ_PAGE = f"""
 SELECT * FROM (
     SELECT {MESSAGE_COLUMNS}, e.seq, e.kind, e.payload,
-           coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY e.seq) - octet_length(m.ciphertext), 0) AS before
+           coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY e.seq), 0) - coalesce(octet_length(m.ciphertext), 0) AS before
     FROM (SELECT seq, kind, message_id, payload FROM message_log_entry
           WHERE user_id = %s::uuid AND seq > %s ORDER BY seq LIMIT %s) e
     LEFT JOIN message_log_message m ON m.id = e.message_id AND e.kind = {Kind.MESSAGE.value}

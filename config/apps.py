@@ -1,7 +1,6 @@
 """The switchboard: what is bound to what when Django starts."""
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from django.apps import AppConfig
 
@@ -19,8 +18,6 @@ class AssemblyConfig(AppConfig):
         """Called once per process, after all models are there."""
         import_module("config.checks")
         ports.bind_rosters(import_module("chat.rooms"))
-        if not (find_spec("delivery.wake") and find_spec("delivery.hints")):
-            return
         pending = import_module("delivery.pending")
         hints = import_module("delivery.hints")
         ports.bind(mailbox_port=pending.Mailboxes(), hint_port=hints.Hints())

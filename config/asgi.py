@@ -1,22 +1,22 @@
 """The front door of a web process: the socket, the API, and the pages for people."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-import django  # noqa: E402
+import django
 
 django.setup()
 
-from django.core.handlers.asgi import ASGIHandler  # noqa: E402
-from django.core.handlers.exception import convert_exception_to_response  # noqa: E402
-from django.http import HttpRequest, HttpResponseBase  # noqa: E402
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponseBase
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 SOCKET = "/api/v1/socket"
 PAGES = ("/api/v1/docs", "/api/v1/schema")
@@ -26,6 +26,7 @@ class ApiHandler(ASGIHandler):
     """Django without middleware: sessions and CSRF are for browsers with cookies, and each one costs every request a thread hop."""
 
     def load_middleware(self, is_async: bool = False) -> None:
+        """Called once by Django; builds the chain of nothing but the guard."""
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
@@ -33,7 +34,7 @@ class ApiHandler(ASGIHandler):
 
     async def _guarded(self, request: HttpRequest) -> HttpResponseBase:
         request.get_host()  # refuses a Host that is not ours
-        response: HttpResponseBase = await self._get_response_async(request)
+        response: HttpResponseBase = await self._get_response_async(request)  # type: ignore[attr-defined]
         if not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
         response.headers.setdefault("X-Content-Type-Options", "nosniff")

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.app.amqp import AMQP
-from kombu import Connection
+from kombu.connection import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -14,7 +14,9 @@ class QuickConnection(Connection):
     """Comes back soon after the broker does: waits 0.2 s at first and 2 s at most between tries, where kombu goes up to 30 s."""
 
     def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
-        return super()._ensure_connection(*args, **{**kwargs, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 2})
+        return super()._ensure_connection(
+            *args, **{**kwargs, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 2}
+        )
 
 
 class QuickAMQP(AMQP):
@@ -29,6 +31,7 @@ class Tick(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Timer",)
 
     def start(self, parent: Any) -> None:
+        """Called once, when the worker's timer is there."""
         parent.timer.call_repeatedly(0.5, lambda: None)
 
 

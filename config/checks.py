@@ -29,7 +29,9 @@ def plain_http_stays_on_loopback(app_configs: Any, **kwargs: Any) -> Sequence[Ch
     public = urlsplit(settings.PUBLIC_URL)
     found: list[CheckMessage] = []
     if public.scheme not in ("http", "https") or not public.hostname:
-        found.append(Error(f"PUBLIC_URL must be a http or https URL, not {settings.PUBLIC_URL!r}.", id="letterlock.E002"))
+        found.append(
+            Error(f"PUBLIC_URL must be a http or https URL, not {settings.PUBLIC_URL!r}.", id="letterlock.E002")
+        )
     elif public.scheme == "http" and not is_loopback(public.hostname):
         found.append(
             Error(

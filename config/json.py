@@ -35,6 +35,8 @@ class JSONRenderer(BaseRenderer):
     format = "json"
     charset = None
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
         """The encoded value; nothing at all for None, as an answer 204 must be."""
         return b"" if data is None else orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)

@@ -73,10 +73,10 @@ def refusal_of(error: Exception) -> errors.DomainError | None:
         case exceptions.NotFound() | Http404():
             return errors.NotFound()
         case exceptions.Throttled():
-            return errors.TooManyRequests(retry_after=error.wait)
+            return errors.TooManyRequests(retry_after=getattr(error, "wait", None))
         case exceptions.ValidationError():
             field, detail = _first(error.detail)
-            return errors.InvalidInput(detail, **({"field": field} if field else {}))
+            return errors.InvalidInput(detail, field=field) if field else errors.InvalidInput(detail)
         case exceptions.ParseError() | UnreadablePostError() | DisallowedHost():
             return errors.InvalidInput()
         case RequestDataTooBig():

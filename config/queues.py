@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 
 # Delivery's queues are named in its table (delivery.Queue); a queue exists in the broker once something is sent to it or reads it.
 MOST = 64

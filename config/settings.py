@@ -20,7 +20,9 @@ SECRET_KEY = env.text("SECRET_KEY", default="") or running.secret(VAR_DIR, "secr
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=f"127.0.0.1,localhost,[::1],{_public.hostname or ''}")
 
 # Without variables these point at what `manage.py up` started; if it does not run, at a port where nothing listens.
-DATABASE_URL = env.text("DATABASE_URL", default=_running.get("database_url", "postgresql://letterlock@127.0.0.1:1/letterlock"))
+DATABASE_URL = env.text(
+    "DATABASE_URL", default=_running.get("database_url", "postgresql://letterlock@127.0.0.1:1/letterlock")
+)
 VALKEY_URL = env.text("VALKEY_URL", default=_running.get("valkey_url", "redis://127.0.0.1:1/0"))
 BROKER_URL = env.text("BROKER_URL", default=_running.get("broker_url", VALKEY_URL))
 # Messages older than this are dropped, month by month; 0 keeps them for ever.
@@ -99,7 +101,6 @@ PASSWORD_HASHERS = [
 USER_PASSWORD_HASHER = env.text("USER_PASSWORD_HASHER", default="pbkdf2_sha256_derived")
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
 # Served from the packages themselves: nothing to collect, nothing to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
@@ -175,7 +176,9 @@ CHANNEL_LAYERS = {
         "CONFIG": {
             "prefix": KEY_PREFIX,
             # redis-py's default of 5 s ends a reader that merely has nothing to read.
-            "hosts": [{"address": VALKEY_URL, "socket_timeout": None, "socket_connect_timeout": 1, "socket_keepalive": True}],
+            "hosts": [
+                {"address": VALKEY_URL, "socket_timeout": None, "socket_connect_timeout": 1, "socket_keepalive": True}
+            ],
         },
     }
 }

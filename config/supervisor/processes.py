@@ -66,7 +66,7 @@ class Child:
     @property
     def pid(self) -> int | None:
         """The process id while it runs."""
-        return self.process.pid if self.is_alive else None
+        return self.process.pid if self.process is not None and self.is_alive else None
 
     @property
     def is_alive(self) -> bool:

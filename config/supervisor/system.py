@@ -54,7 +54,7 @@ class System:
         broker_url: str = "",
         environment: Mapping[str, str] | None = None,
         data: Path | None = None,
-        tell: Callable[[str], None] = lambda line: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`port` 0 takes free ports; `environment` is added to the children's; `tell` gets a line for people now and then."""
         self.var = var.resolve()
@@ -78,7 +78,7 @@ class System:
     def urls(self) -> list[str]:
         """The base URL of each web process."""
         name = f"[{self._host}]" if ":" in self._host else self._host
-        name = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)
+        name = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(name, name)  # noqa: S104 (a client cannot dial `any`)
         return [f"http://{name}:{port}" for port in self._ports]
 
     @property
@@ -171,7 +171,9 @@ class System:
         while not self.is_ready(name):
             if time.monotonic() > deadline:
                 words = self.parts[name].last_words()
-                raise StartFailed(f"{name} is not ready after {seconds:.0f} s. The end of {self.parts[name].log}:\n{words}")
+                raise StartFailed(
+                    f"{name} is not ready after {seconds:.0f} s. The end of {self.parts[name].log}:\n{words}"
+                )
             time.sleep(0.05)
 
     def wait_restarted(self, name: str, pid: int | None, seconds: float = 30) -> None:
@@ -179,7 +181,9 @@ class System:
         deadline = time.monotonic() + seconds
         while self.parts[name].pid in (pid, None):
             if time.monotonic() > deadline:
-                raise StartFailed(f"{name} was not started again within {seconds:.0f} s:\n{self.parts[name].last_words()}")
+                raise StartFailed(
+                    f"{name} was not started again within {seconds:.0f} s:\n{self.parts[name].last_words()}"
+                )
             time.sleep(0.02)
         self.wait_ready(name, max(1.0, deadline - time.monotonic()))
 
@@ -208,7 +212,9 @@ class System:
             os.close(descriptor)
             found = running.read(self.var)
             where = f" at {found['public_url']}" if found else ""
-            raise StartFailed(f"Letterlock already runs on {self.var}{where} (process {_content(path) or 'unknown'}).") from None
+            raise StartFailed(
+                f"Letterlock already runs on {self.var}{where} (process {_content(path) or 'unknown'})."
+            ) from None
         self._lock_file = descriptor
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -216,7 +222,9 @@ class System:
             if not ports.is_free(self._host, port):
                 os.close(descriptor)
                 self._lock_file = None
-                raise StartFailed(f"Port {port} on {self._host} is taken by another program. Choose another with --port.")
+                raise StartFailed(
+                    f"Port {port} on {self._host} is taken by another program. Choose another with --port."
+                )
 
     def _start_servers(self, deadline: float) -> None:
         logs = running.private(self.var / "log")
@@ -243,7 +251,7 @@ class System:
             raise StartFailed(f"The database could not be brought up to date:\n{done.stderr.strip()[-2000:]}")
 
     def _start_programs(self) -> None:
-        web, workers, beat = self._numbers
+        _, workers, beat = self._numbers
         for number, (port, url) in enumerate(zip(self._ports, self.urls, strict=True), start=1):
             extra = {"HOST_NAME": f"web-{number}"}
             extra["PUBLIC_URL"] = self.environment.get("PUBLIC_URL") or url
@@ -254,7 +262,9 @@ class System:
             self._program(f"worker-{number + 1}", ["manage.py", "worker", "--group", str(group)], {}, says_ready=True)
         if beat:
             schedule = str(self.var / "run" / "beat")
-            self._program("beat", ["-m", "celery", "-A", "config", "beat", "-l", "WARNING", "--pidfile=", "-s", schedule], {})
+            self._program(
+                "beat", ["-m", "celery", "-A", "config", "beat", "-l", "WARNING", "--pidfile=", "-s", schedule], {}
+            )
 
     def _program(self, name: str, arguments: list[str], extra: Mapping[str, str], *, says_ready: bool = False) -> None:
         ready = self.var / "run" / f"{name}.ready" if says_ready else None

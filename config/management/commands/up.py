@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """Runs until SIGINT or SIGTERM; a second one changes nothing, since stopping takes 10 s at most."""
         if web < 1 or workers < 1:
             raise CommandError("at least one web process and one worker are needed")
-        self.console = Console(file=self.stdout._out, soft_wrap=True)  # type: ignore[attr-defined]
+        self.console = Console(soft_wrap=True)
         self.over = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stop())

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable
 from typing import Any
 
 from django.conf import settings
@@ -60,12 +59,10 @@ class Life:
         return reactor
 
     async def _start(self) -> None:
-        try:
-            from config import runtime
+        from config import runtime
 
-            await _settled(runtime.start())
-        except ImportError:
-            logger.exception("no runtime yet")
+        try:
+            runtime.start()
         except Exception:
             # Half a host would take connections and serve none: better to be started again.
             logger.exception("the runtime did not start")
@@ -77,19 +74,14 @@ class Life:
         if health.stopping.is_set():
             return
         health.stopping.set()
-        try:
-            from config import runtime
+        from config import runtime
 
+        try:
             async with asyncio.timeout(GRACE_S):
-                await _settled(runtime.stop())
+                await runtime.stop()
         except Exception:
             logger.exception("the runtime did not stop in time")
         self._reactor.stop()
-
-
-async def _settled(result: Any) -> None:
-    if isinstance(result, Awaitable):
-        await result
 
 
 def _server(host: str, port: int, life: Life) -> Any:

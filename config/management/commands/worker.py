@@ -13,8 +13,7 @@ from django.db.utils import Error as DatabaseError
 
 from config.celery import app
 from config.queues import MAINTENANCE
-from delivery import sweeper
-from delivery.models import Queue
+from delivery import groups, sweeper
 
 
 class Command(BaseCommand):
@@ -43,7 +42,7 @@ def _queues_of(group: int) -> list[str]:
     """The queues of a group; waits for a database that is away, because a worker outlives its parts."""
     while True:
         try:
-            return list(Queue.objects.filter(group=group).order_by("name").values_list("name", flat=True))
+            return groups.queues_of(group)
         except DatabaseError as error:
             print(f"waiting for the database: {error}", file=sys.stderr)
             time.sleep(1)

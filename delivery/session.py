@@ -63,9 +63,19 @@ class Session:
     """The state of one device's socket.
 
     `acknowledged` ≤ `sent` ≤ `newest`: what the device has, what was written to the socket, what the mailbox is known to hold.
+    At most `window` entries, and about `window_bytes`, are sent and not acknowledged; a page has at most `page_entries`.
     """
 
-    def __init__(self, *, acknowledged: int, newest: int) -> None:
+    def __init__(
+        self,
+        *,
+        acknowledged: int,
+        newest: int,
+        window: int = WINDOW,
+        window_bytes: int = WINDOW_BYTES,
+        page_entries: int = PAGE_ENTRIES,
+    ) -> None:
+        self._window, self._window_bytes, self._page_entries = window, window_bytes, page_entries
         self.acknowledged = acknowledged
         self.sent = acknowledged
         self.newest = max(newest, acknowledged)
@@ -150,7 +160,7 @@ class Session:
 
     def _free(self) -> int:
         """How many entries may still be sent before the device has to acknowledge."""
-        return WINDOW - len(self._unacknowledged) if self._bytes < WINDOW_BYTES else 0
+        return self._window - len(self._unacknowledged) if self._bytes < self._window_bytes else 0
 
     def _send(self, batch: Sequence[Entry]) -> SendEntries:
         for entry in batch:
@@ -165,7 +175,7 @@ class Session:
         if self._reading:
             return []
         if self.sent < self.newest:
-            free = min(self._free(), PAGE_ENTRIES)
+            free = min(self._free(), self._page_entries)
             if free <= 0:
                 return []
             self._reading = True

@@ -61,7 +61,8 @@ class Milliseconds(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> int:
         """From an aware datetime."""
-        return int(round(value.timestamp() * 1000))
+        milliseconds: float = value.timestamp() * 1000
+        return round(milliseconds)
 
 
 class Problem(serializers.Serializer[Any]):

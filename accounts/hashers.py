@@ -1,7 +1,6 @@
 """How the users' passwords are kept. Staff passwords are kept by Django's own first hasher, which is slower (docs/adr/0020)."""
 
 from functools import cache
-from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, make_password
@@ -10,8 +9,8 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, ma
 class DerivedPasswordHasher(PBKDF2PasswordHasher):
     """PBKDF2 with fewer rounds than Django's, for strings that a client has derived by a memory-hard function."""
 
-    algorithm: Final = "pbkdf2_sha256_derived"
-    iterations: Final = 120_000
+    algorithm = "pbkdf2_sha256_derived"
+    iterations = 120_000
 
 
 def keep(password: str) -> str:

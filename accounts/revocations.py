@@ -125,6 +125,7 @@ class Revocations:
         return True
 
     def learn(self, device_id: DeviceId, *, age_s: float) -> None:
+        """Take up a revocation of `age_s` seconds ago, and tell the subscribers if it is new here."""
         with self._lock:
             if device_id in self._until:
                 return
@@ -138,6 +139,7 @@ class Revocations:
                 logger.exception("a subscriber to revocations failed")
 
     def forget(self) -> None:
+        """Drop the devices whose last token has expired by now."""
         now = time.monotonic()
         with self._lock:
             for device_id in [device_id for device_id, until in self._until.items() if until < now]:

@@ -54,7 +54,9 @@ def open_session(user: User, *, device_name: str, now: datetime) -> Session:
         raise Suspended
     if Device.objects.filter(user=user, revoked_at=None).count() >= limits.DEVICES:
         raise TooManyDevices(f"a user has at most {limits.DEVICES} devices")
-    device = Device.objects.create(user=user, name=devices.checked_name(device_name, field="device_name"), last_seen_at=now)
+    device = Device.objects.create(
+        user=user, name=devices.checked_name(device_name, field="device_name"), last_seen_at=now
+    )
     return _renewed(device, now=now)
 
 
@@ -67,7 +69,10 @@ def refresh(token: str, *, now: datetime) -> Session:
     rates.take("request", sealed.device_id)
     with transaction.atomic():
         device = (
-            Device.objects.select_for_update(no_key=True, of=("self",)).select_related("user").filter(pk=sealed.device_id).first()
+            Device.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("user")
+            .filter(pk=sealed.device_id)
+            .first()
         )
         if device is None or device.revoked_at is not None:
             raise Unauthenticated("This device has been revoked; sign in again.")

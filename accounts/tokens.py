@@ -69,7 +69,10 @@ def _signed(token: str, keys: tuple[bytes, ...]) -> Principal:
     for key in keys:
         try:
             claims = jwt.decode(
-                token, key, algorithms=[_ALGORITHM], options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False}
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
             )
         except jwt.InvalidSignatureError:
             continue

@@ -1,6 +1,7 @@
 """Messaging accounts: names, registration, sign-in, settings."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -72,7 +73,9 @@ def folded(username: str) -> str:
     # ASCII first: lower() would make an ordinary k of the Kelvin sign.
     name = username.lower() if username.isascii() else ""
     if not _NAME.fullmatch(name):
-        raise InvalidInput("a user name is 3 to 32 of a-z, 0-9, . _ - and starts with a letter or digit", field="username")
+        raise InvalidInput(
+            "a user name is 3 to 32 of a-z, 0-9, . _ - and starts with a letter or digit", field="username"
+        )
     return name
 
 
@@ -100,3 +103,20 @@ def change(user_id: UUID, *, read_receipts: bool) -> User:
     """Change the account's settings."""
     User.objects.filter(pk=user_id).update(read_receipts=read_receipts)
     return get(user_id)
+
+
+def check_not_suspended(user_id: UUID) -> None:
+    """Raises `Suspended` for an account that is."""
+    if User.objects.filter(pk=user_id, suspended_at__isnull=False).exists():
+        raise sessions.Suspended
+
+
+def existing(user_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of the ids that are accounts and not suspended: who can be invited."""
+    found = User.objects.filter(pk__in=list(user_ids), suspended_at__isnull=True).values_list("pk", flat=True)
+    return set(found)
+
+
+def discloses_reading(user_id: UUID) -> bool:
+    """Whether the user lets others know what was read."""
+    return User.objects.filter(pk=user_id, read_receipts=True).exists()

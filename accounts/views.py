@@ -55,7 +55,9 @@ class Private(APIView):
 class Register(Public):
     """Make an account with its first device."""
 
-    @extend_schema(operation_id="register", request=Credentials, responses=answers(201, SessionShape, 400, 409, 413, 415, 429, 503))
+    @extend_schema(
+        operation_id="register", request=Credentials, responses=answers(201, SessionShape, 400, 409, 413, 415, 429, 503)
+    )
     def post(self, request: Request) -> Response:
         """201: the session of the first device."""
         form = Credentials.read(request)
@@ -67,7 +69,9 @@ class SignIn(Public):
     """Make another device of an account."""
 
     @extend_schema(
-        operation_id="sign_in", request=Credentials, responses=answers(200, SessionShape, 400, 401, 403, 409, 413, 415, 429, 503)
+        operation_id="sign_in",
+        request=Credentials,
+        responses=answers(200, SessionShape, 400, 401, 403, 409, 413, 415, 429, 503),
     )
     def post(self, request: Request) -> Response:
         """200: the session of a new device."""
@@ -79,7 +83,11 @@ class SignIn(Public):
 class Refresh(Public):
     """Spend a refresh token for a new pair of tokens."""
 
-    @extend_schema(operation_id="refresh", request=RefreshForm, responses=answers(200, TokensShape, 400, 401, 403, 413, 415, 429, 503))
+    @extend_schema(
+        operation_id="refresh",
+        request=RefreshForm,
+        responses=answers(200, TokensShape, 400, 401, 403, 413, 415, 429, 503),
+    )
     def post(self, request: Request) -> Response:
         """200: the new pair; the old refresh token is spent."""
         session = sessions.refresh(RefreshForm.read(request)["refresh"], now=timezone.now())
@@ -106,7 +114,9 @@ class Account(Private):
         return Response(AccountShape(users.get(principal(request).user_id)).data)
 
     @extend_schema(
-        operation_id="change_account", request=AccountForm, responses=answers(200, AccountShape, 400, 401, 404, 413, 415, 429, 503)
+        operation_id="change_account",
+        request=AccountForm,
+        responses=answers(200, AccountShape, 400, 401, 404, 413, 415, 429, 503),
     )
     def patch(self, request: Request) -> Response:
         """200: the account as it is now."""
@@ -138,7 +148,9 @@ class Device(Private):
     """One of the caller's devices."""
 
     @extend_schema(
-        operation_id="rename_device", request=DeviceForm, responses=answers(200, DeviceShape, 400, 401, 404, 413, 415, 429, 503)
+        operation_id="rename_device",
+        request=DeviceForm,
+        responses=answers(200, DeviceShape, 400, 401, 404, 413, 415, 429, 503),
     )
     def patch(self, request: Request, device_id: UUID) -> Response:
         """200: the device under its new name."""

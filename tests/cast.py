@@ -94,7 +94,9 @@ class Cast:
 
     async def group(self, owner: "Person", *members: "Person") -> str:
         """A group room; its id."""
-        room = await owner.phone.posts("rooms", {"kind": "group", "members": [member.id for member in members]}, status=201)
+        room = await owner.phone.posts(
+            "rooms", {"kind": "group", "members": [member.id for member in members]}, status=201
+        )
         return str(room["id"])
 
 

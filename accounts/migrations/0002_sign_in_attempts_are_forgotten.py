@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='signinattempt',
-            name='window_started_at',
+            model_name="signinattempt",
+            name="window_started_at",
             field=models.DateTimeField(db_index=True),
         ),
     ]

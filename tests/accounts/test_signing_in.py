@@ -51,7 +51,8 @@ async def test_case_does_not_matter_in_a_name(cast):
 
     session = ok(
         await cast.http().post(
-            "accounts/sign-in", json={"username": alice.username.title(), "password": alice.password, "device_name": "x"}
+            "accounts/sign-in",
+            json={"username": alice.username.title(), "password": alice.password, "device_name": "x"},
         )
     )
 
@@ -109,14 +110,14 @@ async def test_a_field_that_is_not_in_the_protocol_is_refused(cast):
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'"x"', b"\xff"])
 async def test_what_is_no_object_is_refused(cast, body):
-    response = await cast.http().post(
-        "accounts/sign-in", content=body, headers={"Content-Type": "application/json"}
-    )
+    response = await cast.http().post("accounts/sign-in", content=body, headers={"Content-Type": "application/json"})
 
     assert (response.status_code, response.json()["code"]) == (400, "invalid")
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer x.y.z", "Basic YTpi", "Token abc", "Bearer " + "x" * 5000])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer x.y.z", "Basic YTpi", "Token abc", "Bearer " + "x" * 5000]
+)
 async def test_without_a_good_token_nobody_gets_in(cast, header):
     client = cast.http()
     if header is not None:

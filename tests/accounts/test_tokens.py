@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 import time
-from uuid import UUID
 
 import jwt
 import pytest
@@ -72,7 +71,9 @@ def test_nothing_that_is_not_a_token_passes(text):
 
 
 CLAIMS = {"user": str(ALICE), "device": str(PHONE), "iat": 1, "exp": 2**40, "use": "access"}
-VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.lists(st.integers(), max_size=2)
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.lists(st.integers(), max_size=2)
+)
 
 
 @given(claims=st.dictionaries(st.sampled_from([*CLAIMS, "nbf", "aud", "sub"]), VALUES, max_size=5))

@@ -1,0 +1,36 @@
+"""What a limit counts as one address."""
+
+import pytest
+from django.test import RequestFactory, override_settings
+
+from accounts.addresses import address_of, network_of
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("x' OR 1=1", "unknown"),
+    ],
+)
+def test_an_address_counts_as_its_network(address, counted):
+    assert network_of(address) == counted
+
+
+def test_without_a_proxy_nobody_chooses_an_address():
+    request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.7", HTTP_X_FORWARDED_FOR="203.0.113.9")
+
+    with override_settings(TRUST_PROXY=False):
+        assert address_of(request) == "192.0.2.7"
+
+
+def test_behind_a_proxy_only_what_the_proxy_added_counts():
+    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="198.51.100.1, 203.0.113.9")
+
+    with override_settings(TRUST_PROXY=True):
+        assert address_of(request) == "203.0.113.9"

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -179,7 +180,7 @@ def _rooms(cursor: Any, users: int) -> int:
 def _batches(messages: int, *bounds: int) -> Iterator[tuple[int, int, int]]:
     """First and last place of each batch, and whether it is delivered (0), pending (1) or dead (2)."""
     edges = [0, *bounds, messages]
-    for then, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for then, (start, end) in enumerate(pairwise(edges)):
         for first in range(start, end, BATCH):
             yield first + 1, min(first + BATCH, end), then
 
@@ -189,5 +190,13 @@ def _stretch(first: int, last: int, count: int, rooms: int, seed: str) -> dict[s
     now = now_ms()
     month = datetime.fromtimestamp(now / 1000, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     start = int(month.timestamp() * 1000)
-    busy = min(BUSY_ROOMS, rooms)
-    return dict(start=start, span=now - start, count=count, seed=seed, busy=busy, rooms=rooms, first=first, last=last)
+    return {
+        "start": start,
+        "span": now - start,
+        "count": count,
+        "seed": seed,
+        "busy": min(BUSY_ROOMS, rooms),
+        "rooms": rooms,
+        "first": first,
+        "last": last,
+    }

@@ -115,7 +115,7 @@ class SocketConsumer:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         if _surroundings is None:
-            await send({"type": "websocket.close", "code": CloseCode.RESTART})
+            await send({"type": "websocket.close", "code": int(CloseCode.RESTART)})
             return
         self._around = _surroundings
         try:
@@ -310,8 +310,7 @@ class SocketConsumer:
 
     def _answer(self, answers: Sequence[Answered], *, flush: bool = False) -> None:
         accepted = [answer.text for answer in answers if answer.text is not None]
-        if accepted:
-            self._out.append(frames.accepted(accepted))
+        self._out.extend(frames.accepted(accepted))
         for answer in answers:
             if answer.error is not None:
                 self._refuse(answer.error, answer.ref)
@@ -389,7 +388,7 @@ class SocketConsumer:
                     await self._send({"type": "websocket.send", "text": text})
             if self._closing is not None and not self._closed:
                 self._closed = True
-                await self._send({"type": "websocket.close", "code": self._closing})
+                await self._send({"type": "websocket.close", "code": int(self._closing)})
         except Exception as error:
             logger.debug("a socket went away: %s", type(error).__name__)
             self._closed = True

@@ -103,17 +103,18 @@ FIELDS: dict[str, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Refused(Exception):
     """A frame of a known type with a wrong field: answered by `error`, the socket stays."""
 
-    ref: str | None
-    error: InvalidInput
+    def __init__(self, ref: str | None, error: InvalidInput) -> None:
+        super().__init__(error.detail)
+        self.ref = ref
+        self.error = error
 
 
 def decode(text: str | bytes) -> ClientFrame:
     """A client's frame. Raises `MalformedFrame` (close) or `Refused` (answer)."""
-    if len(text) > FRAME_BYTES:
+    if len(text) > FRAME_BYTES or _is_longer_in_bytes(text):
         raise MalformedFrame("longer than allowed")
     try:
         frame = orjson.loads(text)
@@ -135,6 +136,11 @@ def decode(text: str | bytes) -> ClientFrame:
         return _decode(kind, frame, ref)
     except InvalidInput as error:
         raise Refused(ref, error) from None
+
+
+def _is_longer_in_bytes(text: str | bytes) -> bool:
+    """The limit counts bytes; only texts beyond ASCII have more of them than characters."""
+    return isinstance(text, str) and not text.isascii() and len(text.encode(errors="replace")) > FRAME_BYTES
 
 
 def _decode(kind: Any, frame: dict[str, Any], ref: str | None) -> ClientFrame:
@@ -213,25 +219,28 @@ def error(problem: Mapping[str, Any], ref: str | None) -> str:
 
 def entries(batch: Iterable[Entry]) -> list[str]:
     """The `entries` frames for these entries, each within the frame limit."""
+    return _within_limit("entries", "entries", (f'{{"seq":{entry.seq},{entry.text}}}' for entry in batch))
+
+
+def accepted(answers: Iterable[str]) -> list[str]:
+    """The `accepted` frames for committed sends, each within the limit; an answer is the JSON text of `accepted_text`."""
+    return _within_limit("accepted", "messages", answers)
+
+
+def _within_limit(kind: str, name: str, parts: Iterable[str]) -> list[str]:
     frames: list[str] = []
-    parts: list[str] = []
+    joined: list[str] = []
     size = 0
-    for entry in batch:
-        part = f'{{"seq":{entry.seq},{entry.text}}}'
+    for part in parts:
         # Texts are ASCII but for system payloads, which are short: counting characters is enough with this margin.
-        if parts and size + len(part) > FRAME_BYTES - 2_048:
-            frames.append(_joined("entries", "entries", parts))
-            parts, size = [], 0
-        parts.append(part)
+        if joined and size + len(part) > FRAME_BYTES - 2_048:
+            frames.append(_joined(kind, name, joined))
+            joined, size = [], 0
+        joined.append(part)
         size += len(part) + 1
-    if parts:
-        frames.append(_joined("entries", "entries", parts))
+    if joined:
+        frames.append(_joined(kind, name, joined))
     return frames
-
-
-def accepted(answers: Sequence[str]) -> str:
-    """Committed sends; each answer is the JSON text of `accepted_text`."""
-    return _joined("accepted", "messages", answers)
 
 
 def _joined(kind: str, name: str, parts: Sequence[str]) -> str:

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from config.trace import Copy, OnDevice, SetAside, Trace, Waiting, find_trace
-
 
 # Where there is no terminal to say how wide it is.
 PIPED_WIDTH = 150
@@ -33,6 +33,9 @@ class Command(BaseCommand):
             found = find_trace(UUID(message_id))
         except ValueError:
             raise CommandError(f"{message_id!r} is not an id") from None
+        except OperationalError as error:
+            reason = str(error).splitlines()[0]
+            raise CommandError(f"the database is away ({reason}); is `manage.py up` running?", returncode=2) from error
         if found is None:
             raise CommandError(f"{message_id} is not in the log: never accepted, or no longer kept")
         if json:

@@ -2,17 +2,23 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.forms import Flag, Form, Milliseconds, Text
 
 
+@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"})
+class Username(Text):
+    """A user name as somebody types it; `users.folded` checks it."""
+
+
 class Credentials(Form):
     """Register and sign-in: the password is an opaque string that the client derives."""
 
-    username = Text(max_length=32)
-    password = Text(max_length=256)
-    device_name = Text(max_length=64)
+    username = Username()
+    password = Text(min_length=1, max_length=256)
+    device_name = Text(min_length=1, max_length=64, help_text="Printable characters.")
 
 
 class RefreshForm(Form):
@@ -34,7 +40,7 @@ class AccountForm(Form):
 class DeviceForm(Form):
     """What a user may change about a device."""
 
-    name = Text(max_length=64)
+    name = Text(min_length=1, max_length=64, help_text="Printable characters.")
 
 
 class UserShape(serializers.Serializer[Any]):
@@ -44,7 +50,9 @@ class UserShape(serializers.Serializer[Any]):
     username = serializers.CharField()
 
 
-class _DeviceName(serializers.Serializer[Any]):
+class DeviceNameShape(serializers.Serializer[Any]):
+    """Which device it is."""
+
     id = serializers.UUIDField()
     name = serializers.CharField()
 
@@ -62,7 +70,7 @@ class SessionShape(TokensShape):
     """A new device with its tokens."""
 
     user = UserShape()
-    device = _DeviceName()
+    device = DeviceNameShape()
 
 
 class AccountShape(UserShape):
@@ -72,7 +80,7 @@ class AccountShape(UserShape):
     read_receipts = serializers.BooleanField()
 
 
-class DeviceShape(_DeviceName):
+class DeviceShape(DeviceNameShape):
     """One of the caller's devices. `client` is what the device last said it runs."""
 
     client = serializers.SerializerMethodField()

@@ -1,0 +1,215 @@
+"""The load under which things are killed: phones on sockets and REST at a steady rate, and how long messages take.
+
+The rate is offered, not asked for: while something is down, messages gather in the phones' outboxes, as they would with
+people. A message is *delivered* when every device of every member of its room has it; commuters do not count.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, count
+from typing import Any, Self
+
+import httpx
+
+from tests.faults.ledger import Ledger, Message
+from tests.faults.phone import Phone, stopped
+
+TICK_S = 0.02
+PEOPLE = 10
+PAIRS = 12
+GROUP = 6
+MOVE_S = 0.4
+READ_S = 0.2
+COMMUTE_S = 4.0
+
+
+@dataclass(slots=True)
+class Journey:
+    """One message on its way: seconds on the monotonic clock, and how many devices still lack it."""
+
+    composed_at: float
+    lacking: int
+    accepted_at: float = 0.0
+    delivered_at: float = 0.0
+
+
+class Load:
+    """`async with Load(urls, rate=320) as load`: from then on messages flow until `quiet`."""
+
+    def __init__(self, urls: Sequence[str], *, rate: float) -> None:
+        self.urls = list(urls)
+        self.rate = rate
+        self.ledger = Ledger()
+        self.phones: list[Phone] = []
+        self.journeys: dict[str, Journey] = {}
+        self.slowest_tick = 0.0
+        self._undelivered: dict[str, Journey] = {}
+        self._devices_of: dict[str, int] = {}
+        self._writers: list[tuple[Phone, str]] = []
+        self._events = count(1)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_composing = False
+
+    async def __aenter__(self) -> Self:
+        self.http = httpx.AsyncClient(timeout=30.0, limits=httpx.Limits(max_connections=50), trust_env=False, verify=False)
+        await self._cast()
+        for phone in self.phones:
+            self._tasks.append(asyncio.create_task(phone.live()))
+            if phone.by_rest:
+                self._tasks.append(asyncio.create_task(phone.post()))
+        self._is_composing = True
+        self._tasks.append(asyncio.create_task(self._tick()))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await stopped(self._tasks)
+        await self.http.aclose()
+
+    # --- phones.World ----------------------------------------------------------------------------------------------------
+
+    def at(self) -> int:
+        """See `World.at`."""
+        return next(self._events)
+
+    def composed(self, message: Message) -> None:
+        """A phone has a new message in its outbox."""
+        self.ledger.tried[message.id] = message
+        journey = Journey(time.monotonic(), self._devices_of[message.room])
+        self.journeys[message.id] = self._undelivered[message.id] = journey
+
+    def accepted(self, id: str) -> None:
+        """It was answered."""
+        self.journeys[id].accepted_at = time.monotonic()
+
+    def arrived(self, phone: Phone, id: str) -> None:
+        """A device has it, for the first time."""
+        journey = self.journeys.get(id)
+        if journey is None or phone.is_commuter:
+            return
+        journey.lacking -= 1
+        if not journey.lacking:
+            journey.delivered_at = time.monotonic()
+            self._undelivered.pop(id, None)
+
+    # --- what can be seen of it --------------------------------------------------------------------------------------------
+
+    def oldest(self) -> float:
+        """The age in seconds of the oldest message that not every device has."""
+        journey = next(iter(self._undelivered.values()), None)
+        return time.monotonic() - journey.composed_at if journey else 0.0
+
+    def latencies(self, since: float, until: float) -> list[float]:
+        """Seconds from the outbox to the last device, for the messages composed in this time, in rising order."""
+        found = (j for j in self.journeys.values() if since <= j.composed_at < until and j.delivered_at)
+        return sorted(journey.delivered_at - journey.composed_at for journey in found)
+
+    def accepted_between(self, since: float, until: float) -> int:
+        """How many messages were accepted in this time."""
+        return sum(since <= journey.accepted_at < until for journey in self.journeys.values())
+
+    async def quiet(self, seconds: float) -> bool:
+        """Send nothing new and wait until everything is answered, delivered and acknowledged; False if it is not in time."""
+        self._is_composing = False
+        deadline = time.monotonic() + seconds
+        while self._undelivered or not all(phone.is_settled for phone in self.phones):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    def unsettled(self) -> str:
+        """What keeps `quiet` waiting, for people."""
+        phones = [f"{p.id} up={p.is_up} unanswered={p.unanswered} {p.state()}" for p in self.phones if not p.is_settled]
+        return f"{len(self._undelivered)} undelivered; " + "; ".join(phones)
+
+    # --- inside --------------------------------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        owed = 0.0
+        last = time.monotonic()
+        next_read = next_move = next_trip = last
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            self.slowest_tick = max(self.slowest_tick, now - last)
+            # What could not be offered because this process itself was held up is not made up for.
+            owed += self.rate * min(now - last, 0.5)
+            last = now
+            if self._is_composing:
+                for _ in range(int(owed)):
+                    phone, room = random.choice(self._writers)
+                    phone.compose(room)
+                owed -= int(owed)
+                if now >= next_move:
+                    next_move = now + MOVE_S
+                    any(phone.go_home() for phone in random.sample(self.phones, len(self.phones)))
+                if now >= next_trip:
+                    next_trip = now + COMMUTE_S
+                    random.choice([phone for phone in self.phones if phone.is_commuter]).go_offline(random.uniform(0.5, 3.0))
+                if now >= next_read:
+                    next_read = now + READ_S
+                    random.choice(self.phones).reads()
+            for phone in self.phones:
+                phone.tick(now)
+
+    async def _cast(self) -> None:
+        """People with two devices each, some with a third that comes and goes; pairs and two groups."""
+        people = []
+        for number in range(PEOPLE):
+            people.append(await self._person(number))
+        for pair in random.sample(list(combinations(people, 2)), PAIRS):
+            self._room(await self._post(pair[0][0], "rooms", {"kind": "direct", "peer": pair[1][0].user}), pair)
+        for members in (people[:GROUP], people[-GROUP:]):
+            others = [phones[0].user for phones in members[1:]]
+            self._room(await self._post(members[0][0], "rooms", {"kind": "group", "members": others}), members)
+
+    async def _person(self, number: int) -> list[Phone]:
+        name, password = f"faults.{secrets.token_hex(6)}", secrets.token_urlsafe(16)
+        phones = []
+        for index in range(3 if number < 3 else 2):
+            path = "sign-in" if index else "register"
+            form = {"username": name, "password": password, "device_name": f"device {index}"}
+            answer = await self.http.post(f"{self.urls[0]}/api/v1/accounts/{path}", json=form)
+            answer.raise_for_status()
+            made = len(self.phones)
+            phone = Phone(
+                self,
+                answer.json(),
+                home=made % len(self.urls),
+                by_rest=made % 4 == 3,
+                is_commuter=index == 2,
+                patience_s=3.0 if made % 3 else 20.0,
+            )
+            phones.append(phone)
+            self.phones.append(phone)
+        return phones
+
+    async def _post(self, phone: Phone, path: str, form: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {phone.session['access']}"}
+        answer = await self.http.post(f"{self.urls[0]}/api/v1/{path}", json=form, headers=headers)
+        answer.raise_for_status()
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def _room(self, room: dict[str, Any], people: Sequence[list[Phone]]) -> None:
+        members = [phone for phones in people for phone in phones]
+        self.ledger.rooms[room["id"]] = frozenset(phone.user for phone in members)
+        self._devices_of[room["id"]] = sum(not phone.is_commuter for phone in members)
+        # Half as often into a group as its devices would: its messages go to three times as many.
+        writers = members if len(people) == 2 else members[::2]
+        self._writers += [(phone, room["id"]) for phone in writers]
+
+
+def summary(phones: Sequence[Phone]) -> dict[str, int]:
+    """Sums over all phones."""
+    sums: dict[str, int] = defaultdict(int)
+    for phone in phones:
+        sums["doubles on the wire, dropped"] += phone.doubles
+        sums["reconnects"] += phone.reconnects
+        sums["refusals and repeats"] += phone.repeats
+    return dict(sums)

@@ -1,0 +1,377 @@
+"""One device under faults: its socket, its outbox, its notes in the ledger. It does what docs/protocol.md §4.4 asks of a client.
+
+It keeps each message until it is accepted, repeats with the same id and in order per room, backs off with full jitter,
+honours `retry_after`, acknowledges what it has written down, resumes after whatever cut it off. A device sends either on
+its socket or over REST, as it was made; order is promised for each of the two by itself.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import defaultdict
+from typing import Any, Protocol
+
+import httpx
+import orjson
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from tests.faults import wire
+from tests.faults.ledger import Ack, Connection, DeviceLog, Got, Ledger, Message, Read, Receipt
+
+ACK_S = 0.045  # §4.4: at the latest after 50 ms …
+IN_FLIGHT = 200  # of one room, on a socket
+IN_A_FRAME = 50
+IN_A_POST = 20
+SILENT_S = 50.0
+HANDSHAKE_S = 5.0
+FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.5, 30.0
+REFRESH_BEFORE_MS = 120_000
+
+
+class World(Protocol):
+    """What a phone needs of the load around it."""
+
+    urls: list[str]
+    http: httpx.AsyncClient
+    ledger: Ledger
+
+    def at(self) -> int:
+        """The number of the next event."""
+
+    def composed(self, message: Message) -> None: ...
+    def accepted(self, id: str) -> None: ...
+    def arrived(self, phone: "Phone", id: str) -> None: ...
+
+
+class Tries:
+    """Full-jitter back-off: how long to wait after one more failure."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def failed(self, least: float = 0.0) -> float:
+        longest = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**self._failures)
+        self._failures += 1
+        return max(least, random.uniform(0, longest))
+
+    def worked(self) -> None:
+        self._failures = 0
+
+
+class Line(WSListener):
+    """One socket of a phone."""
+
+    def __init__(self, phone: "Phone") -> None:
+        self.phone = phone
+        self.log: Connection | None = None
+        self.window = 512
+        self.drained = False
+        self.heard_at = time.monotonic()
+        self.over = asyncio.Event()
+        self._transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self.send(wire.frame("hello", token=self.phone.session["access"], client={"name": "faults", "version": "1"}))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self.heard_at = time.monotonic()
+        if frame.msg_type == WSMsgType.TEXT:
+            self.phone.heard(self, orjson.loads(frame.get_payload_as_memoryview()))
+        elif frame.msg_type == WSMsgType.CLOSE:
+            self.phone.hung_up(frame.get_close_code())
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.over.set()
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.send(WSMsgType.TEXT, data)
+
+    def drop(self) -> None:
+        """Cut it off without a word, as a phone in a tunnel does."""
+        self.over.set()
+        if self._transport is not None:
+            self._transport.disconnect()
+
+
+class Phone:
+    """A device. `patience_s` is how long it waits for an answer before it tries another host."""
+
+    def __init__(self, world: World, session: dict[str, Any], *, home: int, by_rest: bool, is_commuter: bool, patience_s: float) -> None:
+        self.world, self.session = world, session
+        self.user, self.id = session["user"]["id"], session["device"]["id"]
+        self.log = world.ledger.devices.setdefault(self.id, DeviceLog(self.user))
+        self.rooms: list[str] = []
+        self.is_commuter, self.by_rest = is_commuter, by_rest
+        self.doubles = self.reconnects = self.repeats = 0
+        self._home, self._patience_s = home, patience_s
+        self._at = home
+        self._line: Line | None = None
+        self._connecting = Tries()
+        self._offline_until = 0.0
+        # The mailbox as far as it is written down here, and acknowledged on this socket.
+        self._have = self._acked = 0
+        self._acked_at = 0.0
+        self._latest: dict[str, int] = {}
+        # Sending: per room, what is not answered yet, in order; what of it is under way on this socket, since when.
+        self._numbers: dict[str, int] = defaultdict(int)
+        self._sent_at = 0
+        self._outbox: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self._under_way: dict[str, dict[str, float]] = defaultdict(dict)
+        self._stalled_until: dict[str, float] = defaultdict(float)
+        self._sending: dict[str, Tries] = defaultdict(Tries)
+        self._refreshing = asyncio.Lock()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has a socket that was welcomed."""
+        return self._line is not None and self._line.log is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Connected, caught up, everything answered and acknowledged."""
+        return self.is_up and self._line is not None and self._line.drained and not self.unanswered and self._acked == self._have
+
+    @property
+    def unanswered(self) -> int:
+        """How many messages have no answer yet."""
+        return sum(map(len, self._outbox.values()))
+
+    def state(self) -> str:
+        """Where it is, for people."""
+        return f"drained={self._line is not None and self._line.drained} have={self._have} acknowledged={self._acked}"
+
+    # --- the socket ----------------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Be connected, for ever."""
+        while True:
+            await asyncio.sleep(max(0.0, self._offline_until - time.monotonic()))
+            line, self._line = Line(self), None
+            try:
+                await self._refresh_if_due()
+                url = f"{self.world.urls[self._at].replace('http', 'ws', 1)}/api/v1/socket"
+                await ws_connect(lambda: line, url, websocket_handshake_timeout=HANDSHAKE_S, proxy=None)
+                self._line = line
+                await line.over.wait()
+            except (OSError, WSError, TimeoutError, httpx.HTTPError):
+                pass
+            finally:
+                line.drop()
+            self.reconnects += 1
+            self._at = random.randrange(len(self.world.urls))
+            await asyncio.sleep(self._connecting.failed())
+
+    def hung_up(self, code: int | None) -> None:
+        """The server said goodbye. Only a restart is a reason for it here."""
+        if code not in (None, 1000, 1001, 1006, 1012):
+            self._surprise(f"close {code}")
+
+    def go_offline(self, seconds: float) -> None:
+        """Vanish for a while."""
+        self._offline_until = time.monotonic() + seconds
+        if self._line is not None:
+            self._line.drop()
+
+    def go_home(self) -> bool:
+        """Move to the host it was given, if it is elsewhere."""
+        if not self.is_up or self._at == self._home or self._line is None:
+            return False
+        self._line.drop()
+        self._at = self._home
+        return True
+
+    def tick(self, now: float) -> None:
+        """About every 20 ms."""
+        line = self._line
+        if line is None or line.log is None:
+            return
+        if self._have > self._acked and (now - self._acked_at >= ACK_S or self._have - self._acked >= line.window // 4):
+            self._acked, self._acked_at = self._have, now
+            self.log.acks.append(Ack(self.world.at(), self._have))
+            line.send(wire.frame("ack", seq=self._have))
+        if now - line.heard_at > SILENT_S:
+            line.drop()
+        if not self.by_rest:
+            self._pump(line, now)
+
+    def reads(self) -> None:
+        """Its user has read one of the rooms."""
+        if self.is_up and self._latest and self._line is not None:
+            room, seq = random.choice(list(self._latest.items()))
+            self.world.ledger.reads.append(Read(self.world.at(), self.user, room, seq))
+            self._line.send(wire.frame("read", room=room, seq=seq, ref="read"))
+
+    def heard(self, line: Line, frame: dict[str, Any]) -> None:
+        """A frame of §4.2."""
+        match frame:
+            case {"type": "entries", "entries": entries}:
+                self._take(line, entries)
+            case {"type": "accepted", "messages": messages}:
+                for message in messages:
+                    self._accepted(message)
+            case {"type": "receipts", "receipts": receipts}:
+                self._told(receipts)
+            case {"type": "welcome"}:
+                line.log = Connection(self.world.at(), frame["acknowledged"])
+                line.window = frame["window"]
+                self.log.connections.append(line.log)
+                self._acked = frame["acknowledged"]
+                self._under_way.clear()
+                self._connecting.worked()
+            case {"type": "drained", "seq": seq} if line.log and not line.drained:
+                line.drained = True
+                last = line.log.entries[-1].seq if line.log.entries else line.log.acknowledged
+                if seq != last:
+                    self._surprise(f"drained at {seq}, the last entry was {last}")
+            case {"type": "error", "problem": {"status": 401}}:
+                self.session["access_expires_at"] = 0
+            case {"type": "error", "ref": "read", "problem": {"status": 503}}:
+                pass
+            case {"type": "error", "problem": problem}:
+                self._refused(problem)
+            case {"type": "read"}:
+                pass
+            case _:
+                self._surprise(f"frame {frame}")
+
+    def _take(self, line: Line, entries: list[dict[str, Any]]) -> None:
+        if line.log is None:
+            self._surprise("entries before welcome")
+            return
+        for entry in entries:
+            message = wire.message_of(entry)
+            line.log.entries.append(Got(entry["seq"], message))
+            if entry["seq"] <= self._have:
+                self.doubles += 1
+                continue
+            self._have = entry["seq"]
+            if message is not None:
+                self._latest[message.room] = entry["seq"]
+                self.world.arrived(self, message.id)
+
+    def _told(self, receipts: list[dict[str, Any]]) -> None:
+        at = self.world.at()
+        for told in receipts:
+            for what in ("delivered", "read"):
+                if told.get(what):
+                    receipt = Receipt(at, self.user, told["user"], told["room"], told["device"], told[what], what == "read")
+                    self.world.ledger.receipts.append(receipt)
+
+    # --- sending -------------------------------------------------------------------------------------------------------
+
+    def compose(self, room: str) -> None:
+        """Put one more message in the outbox."""
+        self._numbers[room] += 1
+        self._sent_at = max(time.time_ns() // 1_000_000, self._sent_at + 1)
+        message = Message(wire.new_id(), room, self.user, self.id, self._numbers[room])
+        self.world.composed(message)
+        self._outbox[room][message.id] = wire.composed(message, self._sent_at)
+
+    def _pump(self, line: Line, now: float) -> None:
+        """Send what is not under way; everything of a room again, in order, after a refusal or on a new socket."""
+        due = []
+        for room, outbox in self._outbox.items():
+            under_way = self._under_way[room]
+            if under_way and now - next(iter(under_way.values())) > self._patience_s:
+                line.drop()
+                return
+            if len(under_way) < len(outbox) and now >= self._stalled_until[room]:
+                for id in list(outbox)[: IN_FLIGHT]:
+                    if id not in under_way:
+                        under_way[id] = now
+                        due.append(outbox[id])
+        for start in range(0, len(due), IN_A_FRAME):
+            line.send(wire.frame("send", messages=due[start : start + IN_A_FRAME]))
+
+    async def post(self) -> None:
+        """Send over REST, one POST at a time, to any host; for phones made so."""
+        tries = Tries()
+        while True:
+            batch = [message for outbox in self._outbox.values() for message in list(outbox.values())[:IN_A_POST]][:IN_A_POST]
+            if not batch:
+                await asyncio.sleep(0.05)
+                continue
+            try:
+                await self._refresh_if_due()
+                wait = await self._post(batch)
+            except (OSError, httpx.HTTPError):
+                wait = 0.0
+            if wait is None:
+                tries.worked()
+                await asyncio.sleep(0.05)
+            else:
+                self.repeats += 1
+                await asyncio.sleep(tries.failed(wait))
+
+    async def _post(self, batch: list[dict[str, Any]]) -> float | None:
+        """One POST; None when everything was accepted, else how long to wait at least before the next."""
+        url = f"{random.choice(self.world.urls)}/api/v1/messages"
+        headers = {"Authorization": f"Bearer {self.session['access']}"}
+        answer = await self.world.http.post(url, json={"messages": batch}, headers=headers, timeout=20.0)
+        if answer.status_code == 401:
+            self.session["access_expires_at"] = 0
+            return 0.0
+        if answer.status_code != 200:
+            if answer.status_code not in (429, 503):
+                self._surprise(f"POST: {answer.status_code} {answer.text[:200]}")
+            return float(answer.headers.get("retry-after", 0))
+        wait = None
+        for result in answer.json()["results"]:
+            if result["status"] == 200:
+                self._accepted(result["message"])
+            elif result["status"] in (429, 503):
+                wait = max(wait or 0.0, float(result["error"].get("retry_after", 0)))
+            else:
+                self._surprise(f"POST: {result['error']}")
+        return wait
+
+    def _accepted(self, message: dict[str, Any]) -> None:
+        self.world.ledger.accepted.setdefault(message["id"], set()).add(message["accepted_at"])
+        room = message["room"]
+        self._sending[room].worked()
+        if self._outbox[room].pop(message["id"], None) is not None:
+            self.world.accepted(message["id"])
+        self._under_way[room].pop(message["id"], None)
+
+    def _refused(self, problem: dict[str, Any]) -> None:
+        """A send was refused on the socket: wait, then send all of the room again, in order."""
+        id = problem.get("id", "")
+        room = next((room for room, outbox in self._outbox.items() if id in outbox), None)
+        if room is None and problem["status"] == 503 and id in self.world.ledger.accepted:
+            return  # of an earlier copy; a later one was accepted
+        if room is None or problem["status"] not in (429, 503):
+            self._surprise(f"error {problem}")
+            return
+        self.repeats += 1
+        if self._under_way.pop(room, None):
+            self._stalled_until[room] = time.monotonic() + self._sending[room].failed(float(problem.get("retry_after", 0)))
+
+    async def _refresh_if_due(self) -> None:
+        """One at a time (§3.4); the same token again if the answer was lost."""
+        async with self._refreshing:
+            if self.session["access_expires_at"] - time.time() * 1000 <= REFRESH_BEFORE_MS:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        url = f"{random.choice(self.world.urls)}/api/v1/accounts/refresh"
+        answer = await self.world.http.post(url, json={"refresh": self.session["refresh"]}, timeout=5.0)
+        if answer.status_code == 200:
+            self.session.update(answer.json())
+        elif answer.status_code not in (429, 503):
+            self._surprise(f"refresh: {answer.status_code} {answer.text[:200]}")
+            await asyncio.sleep(1.0)
+
+    def _surprise(self, what: str) -> None:
+        self.world.ledger.surprises.append(f"{self.id}: {what}")
+
+
+async def stopped(tasks: list[asyncio.Task[None]]) -> None:
+    """End these tasks."""
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)

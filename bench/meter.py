@@ -106,8 +106,26 @@ def between(first: Sample, last: Sample) -> Spent:
     """What was spent from one sample to the other."""
     groups = {name: max(0.0, last.groups[name] - first.groups.get(name, 0.0)) for name in last.groups}
     total = (last.busy - first.busy) + (last.idle - first.idle) or 1.0
-    return Spent(seconds=last.at - first.at, groups=groups,
-                 busy=(last.busy - first.busy) / total, idle=(last.idle - first.idle) / total)
+    return Spent(
+        seconds=last.at - first.at,
+        groups=groups,
+        busy=(last.busy - first.busy) / total,
+        idle=(last.idle - first.idle) / total,
+    )
+
+
+def wait_quiet(most: float, *, idle: float = 0.9, for_s: float = 2.0) -> bool:
+    """Wait until the machine has been this idle for a while, at most `most` seconds; whether it came to that."""
+    deadline, quiet = time.monotonic() + most, 0.0
+    before = sample({})
+    while time.monotonic() < deadline:
+        time.sleep(0.25)
+        now = sample({})
+        spent = between(before, now)
+        before, quiet = now, quiet + spent.seconds if spent.idle >= idle else 0.0
+        if quiet >= for_s:
+            return True
+    return False
 
 
 def memory(pids: Iterable[int]) -> dict[str, int]:

@@ -32,10 +32,25 @@ class Profiler:
         for group in self.GROUPS:
             for pid in groups.get(group, []):
                 path = directory / f"{self._name}-{group}-{pid}.txt"
-                command = [spy, "record", "--pid", str(pid), "--format", "raw", "--rate", "200", "--threads", "--output", str(path),
-                           "--duration", "600", "--nonblocking"]
-                self._recorders.append((subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                                         stderr=subprocess.DEVNULL), path))
+                command = [
+                    spy,
+                    "record",
+                    "--pid",
+                    str(pid),
+                    "--format",
+                    "raw",
+                    "--rate",
+                    "200",
+                    "--threads",
+                    "--output",
+                    str(path),
+                    "--duration",
+                    "600",
+                    "--nonblocking",
+                ]
+                self._recorders.append(
+                    (subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), path)
+                )
 
     def stop(self) -> None:
         """End the recording; py-spy writes its file on SIGINT."""

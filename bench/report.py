@@ -53,12 +53,17 @@ def rows(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[tuple[str, .
             if seen is not None and figure.meets(seen[0], figure.goal):
                 verdict = "goal reached"
             spread = seen is not None and len(results) > 1
-            table.append((
-                name, f"{figure.name}, {figure.unit}", "INVALID" if seen is None else number(seen[0], figure.digits),
-                f"{number(seen[1], figure.digits)} – {number(seen[2], figure.digits)}" if seen and spread else "",
-                "" if figure.floor is None else number(figure.floor, figure.digits),
-                "" if figure.goal is None else number(figure.goal, figure.digits), verdict,
-            ))
+            table.append(
+                (
+                    name,
+                    f"{figure.name}, {figure.unit}",
+                    "INVALID" if seen is None else number(seen[0], figure.digits),
+                    f"{number(seen[1], figure.digits)} – {number(seen[2], figure.digits)}" if seen and spread else "",
+                    "" if figure.floor is None else number(figure.floor, figure.digits),
+                    "" if figure.goal is None else number(figure.goal, figure.digits),
+                    verdict,
+                )
+            )
             name = ""
     return table
 
@@ -97,9 +102,16 @@ COST_HEADS = ("server CPU, µs per message", *GROUPS, "generator", "its cores", 
 
 def complaints(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[str]:
     """A line for every run that is not valid."""
-    return [f"{workload.name} is INVALID: " + "; ".join(f"{n} × {what}" for what, n in result["errors"].items())
-            + " (" + "; ".join(result.get("examples", [])[:3]) + ")"
-            for workload, results in done for result in results if not result["valid"]]
+    return [
+        f"{workload.name} is INVALID: "
+        + "; ".join(f"{n} × {what}" for what, n in result["errors"].items())
+        + " ("
+        + "; ".join(result.get("examples", [])[:3])
+        + ")"
+        for workload, results in done
+        for result in results
+        if not result["valid"]
+    ]
 
 
 def show(done: list[tuple[Workload, list[dict[str, Any]]]], console: Console) -> None:
@@ -122,26 +134,48 @@ def show(done: list[tuple[Workload, list[dict[str, Any]]]], console: Console) ->
         console.print(line, style="red", markup=False)
 
 
-def keep(done: list[tuple[Workload, list[dict[str, Any]]]], facts: dict[str, object], options: dict[str, object],
-         directory: Path = RESULTS) -> tuple[Path, Path]:
+def keep(
+    done: list[tuple[Workload, list[dict[str, Any]]]],
+    facts: dict[str, object],
+    options: dict[str, object],
+    directory: Path = RESULTS,
+) -> tuple[Path, Path]:
     """Write JSON and Markdown, named by the time; answers both paths."""
     directory.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     stem = now.strftime("%Y-%m-%dT%H-%M-%SZ")
-    data = {"at": now.isoformat(timespec="seconds"), "machine": facts, "options": options,
-            "results": {workload.name: results for workload, results in done}}
+    data = {
+        "at": now.isoformat(timespec="seconds"),
+        "machine": facts,
+        "options": options,
+        "results": {workload.name: results for workload, results in done},
+    }
     as_json = directory / f"{stem}.json"
     as_json.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-    machine = (f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Linux {facts['kernel']}, "
-               f"Python {facts['python']}, commit {facts['commit']}{' with changes' if facts['changed'] else ''}.")
-    lines = [f"# Bench of {now:%Y-%m-%d %H:%M} UTC", "", machine,
-             f"Options: {', '.join(f'{name} {value}' for name, value in options.items()) or 'none'}.", "",
-             *_markdown(HEADS, rows(done)), "", *_markdown(COST_HEADS, costs(done)), "", *complaints(done)]
+    machine = (
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Linux {facts['kernel']}, "
+        f"Python {facts['python']}, commit {facts['commit']}{' with changes' if facts['changed'] else ''}."
+    )
+    lines = [
+        f"# Bench of {now:%Y-%m-%d %H:%M} UTC",
+        "",
+        machine,
+        f"Options: {', '.join(f'{name} {value}' for name, value in options.items()) or 'none'}.",
+        "",
+        *_markdown(HEADS, rows(done)),
+        "",
+        *_markdown(COST_HEADS, costs(done)),
+        "",
+        *complaints(done),
+    ]
     as_markdown = directory / f"{stem}.md"
     as_markdown.write_text("\n".join(lines).rstrip() + "\n")
     return as_json, as_markdown
 
 
 def _markdown(heads: tuple[str, ...], table: list[tuple[str, ...]]) -> list[str]:
-    return ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |",
-            *("| " + " | ".join(word.replace("|", "/") for word in row) + " |" for row in table)]
+    return [
+        "| " + " | ".join(heads) + " |",
+        "| " + " | ".join("---" for _ in heads) + " |",
+        *("| " + " | ".join(word.replace("|", "/") for word in row) + " |" for row in table),
+    ]

@@ -21,15 +21,27 @@ class Failed(Exception):
     """The generator ended without a result."""
 
 
-def run(workload: Workload, system: System, *, cast: Path, params: Mapping[str, Any], progress: Progress,
-        on_window: Callable[[bool], None]) -> dict[str, Any]:
+def run(
+    workload: Workload,
+    system: System,
+    *,
+    cast: Path,
+    params: Mapping[str, Any],
+    progress: Progress,
+    on_window: Callable[[bool], None],
+) -> dict[str, Any]:
     """One run of a workload. `on_window(True)` is called when the measured window begins, `on_window(False)` at its end.
 
     The result is the generator's, with server CPU in µs per message by group (`cpu_us`) and in all (`server_us`), the
     generator's own, and the machine's idle share.
     """
-    process = subprocess.Popen([sys.executable, "-m", "bench.generator"], cwd=ROOT, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.generator"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdin and process.stdout and process.stderr
     complaints: list[bytes] = []
     listener = threading.Thread(target=lambda: complaints.extend(process.stderr or ()), daemon=True)

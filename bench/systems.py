@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from bench import meter
 from bench.machine import ROOT
+from config.supervisor.system import System as Servers
 
 READY_S = 120
 # First match decides; a process that matches nothing belongs to its parent's group.
@@ -88,12 +89,20 @@ def attached(urls: list[str], others: list[str]) -> System:
 class Started(System):
     """A system that we start and stop, in a directory of its own under the system's temporary directory."""
 
-    def __init__(self, command: list[str], env: dict[str, str], urls: list[str], ready: str, group: str,
-                 log: Path) -> None:
+    def __init__(
+        self, command: list[str], env: dict[str, str], urls: list[str], ready: str, group: str, log: Path
+    ) -> None:
         self.log = log
         with log.open("wb") as out:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=os.environ | env, stdout=out, stderr=out,
-                                             stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | env,
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         super().__init__(urls, {self._process.pid: group})
         deadline = time.monotonic() + READY_S
         for url in urls:
@@ -128,21 +137,41 @@ def letterlock(directory: Path, *, web: int, workers: int, extra: dict[str, str]
     # The rates are per device and address and meant for people; the generator is one address with everybody behind it.
     env = {"LETTERLOCK_VAR": str(var), "RATE_SCALE": "1000"} | extra
     command = [sys.executable, "manage.py", "up", "--port", str(ports[0]), "--web", str(web), "--workers", str(workers)]
-    return Started(command, env, [f"http://127.0.0.1:{port}" for port in ports], "/readyz", "supervisor",
-                   directory / "up.log")
+    return Started(
+        command, env, [f"http://127.0.0.1:{port}" for port in ports], "/readyz", "supervisor", directory / "up.log"
+    )
 
 
-def baseline(directory: Path, database_url: str, valkey_url: str) -> Started:
-    """The tutorial's chat on one Daphne, on this database and this Valkey."""
-    env = {"DATABASE_URL": database_url, "VALKEY_URL": valkey_url, "DJANGO_SETTINGS_MODULE": "bench.baseline.settings"}
-    subprocess.run([sys.executable, "-m", "bench.baseline"], cwd=ROOT, env=os.environ | env, check=True)
-    port = free_ports(1)[0]
-    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "bench.baseline.asgi:application"]
-    started = Started(command, env, [f"http://127.0.0.1:{port}"], "/", "web", directory / "baseline.log")
-    for group, url, usual in (("postgres", database_url, 5432), ("valkey", valkey_url, 6379)):
-        if (pid := meter.listener(urlsplit(url).port or usual)) is not None:
-            started.roots[pid] = group
-    return started
+class Baseline(Started):
+    """The tutorial's chat on one Daphne, with a PostgreSQL and a Valkey of the same make and tuning as ours."""
+
+    def __init__(self, directory: Path) -> None:
+        self._servers = Servers(directory / "baseline", web=0, workers=0, beat=False)
+        self._servers.start()
+        env = {
+            "DATABASE_URL": self._servers.database_url,
+            "VALKEY_URL": self._servers.valkey_url,
+            "DJANGO_SETTINGS_MODULE": "bench.baseline.settings",
+        }
+        subprocess.run([sys.executable, "-m", "bench.baseline"], cwd=ROOT, env=os.environ | env, check=True)
+        port = free_ports(1)[0]
+        command = [
+            sys.executable,
+            "-m",
+            "daphne",
+            "-b",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "bench.baseline.asgi:application",
+        ]
+        super().__init__(command, env, [f"http://127.0.0.1:{port}"], "/", "web", directory / "baseline.log")
+        self.roots |= {part.pid: name for name, part in self._servers.parts.items() if part.pid}
+
+    def stop(self) -> None:
+        """The chat first, then its servers."""
+        super().stop()
+        self._servers.stop()
 
 
 def private_directory() -> tempfile.TemporaryDirectory[str]:

@@ -13,7 +13,9 @@ _http = get_asgi_application()
 from bench.baseline.consumers import ChatConsumer
 
 urlpatterns: list[object] = []
-application = ProtocolTypeRouter({
-    "http": _http,
-    "websocket": URLRouter([re_path(r"ws/chat/(?P<room_name>\w+)/$", ChatConsumer.as_asgi())]),
-})
+application = ProtocolTypeRouter(
+    {
+        "http": _http,
+        "websocket": URLRouter([re_path(r"ws/chat/(?P<room_name>\w+)/$", ChatConsumer.as_asgi())]),
+    }
+)

@@ -39,7 +39,9 @@ class Cast:
         """One request; repeated after 429 and 503 as the answer says. Raises Refused."""
         for _ in range(20):
             response = await self._client.request(
-                method, f"/api/v1{path}", content=None if body is None else orjson.dumps(body),
+                method,
+                f"/api/v1{path}",
+                content=None if body is None else orjson.dumps(body),
                 headers={"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {}),
             )
             if response.status_code in (429, 503):
@@ -52,14 +54,24 @@ class Cast:
 
     async def need(self, names: list[str]) -> list[dict[str, Any]]:
         """Signed-in devices by these names, one user each, with an access token that lasts for a workload."""
+
         async def one(name: str) -> None:
             person = self.people.get(name)
             if person is None:
-                session = await self.request("POST", "/accounts/register", {
-                    "username": f"{name}-{secrets.token_hex(4)}", "password": secrets.token_hex(32),
-                    "device_name": "bench"})
-                self.people[name] = {"user": session["user"]["id"], "username": session["user"]["username"],
-                                     "device": session["device"]["id"]} | _tokens(session)
+                session = await self.request(
+                    "POST",
+                    "/accounts/register",
+                    {
+                        "username": f"{name}-{secrets.token_hex(4)}",
+                        "password": secrets.token_hex(32),
+                        "device_name": "bench",
+                    },
+                )
+                self.people[name] = {
+                    "user": session["user"]["id"],
+                    "username": session["user"]["username"],
+                    "device": session["device"]["id"],
+                } | _tokens(session)
             elif person["access_expires_at"] < time.time() * 1000 + REFRESH_BEFORE_MS:
                 person |= _tokens(await self.request("POST", "/accounts/refresh", {"refresh": person["refresh"]}))
 
@@ -68,11 +80,13 @@ class Cast:
 
     async def direct(self, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
         """The direct room of each pair."""
+
         async def one(first: dict[str, Any], second: dict[str, Any]) -> None:
             key = f"{first['user']} {second['user']}"
             if key not in self.rooms:
-                room = await self.request("POST", "/rooms", {"kind": "direct", "peer": second["user"]},
-                                          token=first["access"])
+                room = await self.request(
+                    "POST", "/rooms", {"kind": "direct", "peer": second["user"]}, token=first["access"]
+                )
                 self.rooms[key] = {"id": room["id"], "epoch": room["epoch"]}
 
         await self._all("rooms open", [partial(one, *pair) for pair in pairs])
@@ -82,8 +96,12 @@ class Cast:
         """One group room of all these."""
         key = f"group {len(people)} {people[0]['user']}"
         if key not in self.rooms:
-            room = await self.request("POST", "/rooms", {
-                "kind": "group", "members": [person["user"] for person in people[1:]]}, token=people[0]["access"])
+            room = await self.request(
+                "POST",
+                "/rooms",
+                {"kind": "group", "members": [person["user"] for person in people[1:]]},
+                token=people[0]["access"],
+            )
             self.rooms[key] = {"id": room["id"], "epoch": room["epoch"]}
         return self.rooms[key]
 

@@ -53,11 +53,21 @@ async def room(run: Run) -> dict[str, object]:
     watcher.flowing = True
     for writer in writers:
         writer.send(run.params["in_flight"])
-    count, seconds = await run.window(warm_up=run.params["warm_up"], seconds=run.params["seconds"],
-                                      count=lambda: watcher.deliveries, what=f"room of {members}")
+    count, seconds = await run.window(
+        warm_up=run.params["warm_up"],
+        seconds=run.params["seconds"],
+        count=lambda: watcher.deliveries,
+        what=f"room of {members}",
+    )
     watcher.flowing = False
-    await run.until("every member has everything", seconds=30, ready=lambda: bool(run.ledger.errors) or (
-        watcher.complete == watcher.taken == sum(w.author.number for w in writers if w.author is not None)))
+    await run.until(
+        "every member has everything",
+        seconds=30,
+        ready=lambda: (
+            bool(run.ledger.errors)
+            or (watcher.complete == watcher.taken == sum(w.author.number for w in writers if w.author is not None))
+        ),
+    )
     if not run.ledger.errors:
         run.check(devices, writers)
     for device in devices:
@@ -156,5 +166,9 @@ async def catch_up(run: Run) -> dict[str, object]:
     for reader, writer in zip(readers, writers, strict=True):
         run.check([reader], [writer])
         reader.close()
-    return run.result(messages=reading.came, seconds=reading.came / statistics.median(speeds),
-                      per_second=statistics.median(speeds), speeds=[round(speed) for speed in speeds])
+    return run.result(
+        messages=reading.came,
+        seconds=reading.came / statistics.median(speeds),
+        per_second=statistics.median(speeds),
+        speeds=[round(speed) for speed in speeds],
+    )

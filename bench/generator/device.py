@@ -64,8 +64,14 @@ class Device(WSListener):
 
     async def connect(self, url: str) -> None:
         """Open the socket and wait for `welcome`."""
-        await ws_connect(lambda: self, url, enable_auto_pong=True, max_frame_size=MAX_FRAME,
-                         read_buffer_init_size=4096, websocket_handshake_timeout=30)
+        await ws_connect(
+            lambda: self,
+            url,
+            enable_auto_pong=True,
+            max_frame_size=MAX_FRAME,
+            read_buffer_init_size=4096,
+            websocket_handshake_timeout=30,
+        )
         await asyncio.wait_for(asyncio.shield(self.welcome), 30)
 
     def close(self) -> None:

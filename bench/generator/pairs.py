@@ -71,7 +71,8 @@ class Pairs:
         complete = await self.run.until(
             "everything accepted, delivered and echoed",
             lambda: self.delivered == self.echoed == self.taken == self.sent or bool(self.run.ledger.errors),
-            seconds=seconds)
+            seconds=seconds,
+        )
         if complete and not self.run.ledger.errors:
             for writer, reader in zip(self.writers, self.readers, strict=True):
                 self.run.check([writer, reader], [writer])
@@ -85,8 +86,12 @@ async def saturated(run: Run) -> dict[str, object]:
     pairs.in_flight, pairs.flowing = run.params["in_flight"], True
     for writer in pairs.writers:
         writer.send(pairs.in_flight, coalesce=pairs.coalesce)
-    count, seconds = await run.window(warm_up=run.params["warm_up"], seconds=run.params["seconds"],
-                                      count=lambda: pairs.delivered, what="saturated 1:1")
+    count, seconds = await run.window(
+        warm_up=run.params["warm_up"],
+        seconds=run.params["seconds"],
+        count=lambda: pairs.delivered,
+        what="saturated 1:1",
+    )
     await pairs.settle()
     return run.result(messages=count, seconds=seconds, per_second=count / seconds)
 
@@ -139,14 +144,24 @@ async def latency(run: Run) -> dict[str, object]:
     await run.pause(run.params["warm_up"], "warming up")
     lags.clear()
     pairs.measuring = True
-    count, seconds = await run.window(warm_up=0, seconds=run.params["seconds"], count=lambda: pairs.delivered,
-                                      what=f"latency at {run.params['rate']}/s")
+    count, seconds = await run.window(
+        warm_up=0,
+        seconds=run.params["seconds"],
+        count=lambda: pairs.delivered,
+        what=f"latency at {run.params['rate']}/s",
+    )
     pairs.measuring = False
     pairs.flowing = False
     await writing
     await pairs.settle()
-    return run.result(messages=count, seconds=seconds, per_second=count / seconds, latency=quantiles(pairs.latencies),
-                      answer=quantiles(pairs.answers), generator_lag=quantiles(lags))
+    return run.result(
+        messages=count,
+        seconds=seconds,
+        per_second=count / seconds,
+        latency=quantiles(pairs.latencies),
+        answer=quantiles(pairs.answers),
+        generator_lag=quantiles(lags),
+    )
 
 
 class Burst(Pairs):
@@ -192,5 +207,10 @@ async def burst(run: Run) -> dict[str, object]:
     accepted_s = accepted_s or delivered_s
     tell("end")
     await pairs.settle()
-    return run.result(messages=goal, seconds=delivered_s, accepted_s=accepted_s, delivered_s=delivered_s,
-                      per_second=goal / delivered_s if delivered_s else 0)
+    return run.result(
+        messages=goal,
+        seconds=delivered_s,
+        accepted_s=accepted_s,
+        delivered_s=delivered_s,
+        per_second=goal / delivered_s if delivered_s else 0,
+    )

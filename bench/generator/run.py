@@ -38,8 +38,14 @@ class Run:
         return Cast(self.cast_file, self.urls[0], lambda what, done, of: tell("progress", what=what, done=done, of=of))
 
     def device(self, person: dict[str, Any], watcher: Watcher) -> Device:
-        return Device(name=person["username"], token=person["access"], device_id=person["device"], run=self.tag,
-                      ledger=self.ledger, watcher=watcher)
+        return Device(
+            name=person["username"],
+            token=person["access"],
+            device_id=person["device"],
+            run=self.tag,
+            ledger=self.ledger,
+            watcher=watcher,
+        )
 
     def author(self, room: dict[str, Any]) -> wire.Author:
         return wire.Author(room=room["id"], epoch=room["epoch"], run=self.tag, tail=self.tail)
@@ -84,13 +90,22 @@ class Run:
             for writer in writers:
                 assert writer.author is not None
                 if reader.positions.get(writer.id, 0) != writer.author.number:
-                    self.ledger.error("lost", f"{reader.name} has {reader.positions.get(writer.id, 0)} of "
-                                              f"{writer.author.number} of {writer.name}")
+                    self.ledger.error(
+                        "lost",
+                        f"{reader.name} has {reader.positions.get(writer.id, 0)} of "
+                        f"{writer.author.number} of {writer.name}",
+                    )
 
     def result(self, **fields: object) -> dict[str, object]:
         """The result with what was found wrong."""
-        return {**fields, "errors": self.ledger.errors, "examples": self.ledger.examples,
-                "refusals": self.ledger.refusals, "receipts": self.ledger.receipts, "valid": not self.ledger.errors}
+        return {
+            **fields,
+            "errors": self.ledger.errors,
+            "examples": self.ledger.examples,
+            "refusals": self.ledger.refusals,
+            "receipts": self.ledger.receipts,
+            "valid": not self.ledger.errors,
+        }
 
 
 def quantiles(values: list[float]) -> dict[str, float]:
@@ -98,6 +113,8 @@ def quantiles(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
     if not ordered:
         return {}
-    at = {name: ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1000
-          for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
+    at = {
+        name: ordered[min(len(ordered) - 1, int(len(ordered) * q))] * 1000
+        for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
+    }
     return at | {"max": ordered[-1] * 1000}

@@ -82,8 +82,10 @@ class Chat:
     async def settle(self) -> None:
         self.flowing = False
         await self.run.until(
-            "everything delivered", seconds=20,
-            ready=lambda: self.delivered == self.echoed == sum(writer.number for writer in self.writers))
+            "everything delivered",
+            seconds=20,
+            ready=lambda: self.delivered == self.echoed == sum(writer.number for writer in self.writers),
+        )
         for guest in self.writers + self.readers:
             guest.closing = True
             if guest.transport is not None:
@@ -98,8 +100,12 @@ async def saturated(run: Run) -> dict[str, object]:
     for writer in chat.writers:
         for _ in range(run.params["in_flight"]):
             writer.send()
-    count, seconds = await run.window(warm_up=run.params["warm_up"], seconds=run.params["seconds"],
-                                      count=lambda: chat.delivered, what="tutorial chat, saturated")
+    count, seconds = await run.window(
+        warm_up=run.params["warm_up"],
+        seconds=run.params["seconds"],
+        count=lambda: chat.delivered,
+        what="tutorial chat, saturated",
+    )
     await chat.settle()
     return run.result(messages=count, seconds=seconds, per_second=count / seconds)
 
@@ -124,8 +130,12 @@ async def latency(run: Run) -> dict[str, object]:
     writing = asyncio.create_task(write())
     await run.pause(run.params["warm_up"], "warming up")
     chat.measuring = True
-    count, seconds = await run.window(warm_up=0, seconds=run.params["seconds"], count=lambda: chat.delivered,
-                                      what=f"tutorial chat at {run.params['rate']}/s")
+    count, seconds = await run.window(
+        warm_up=0,
+        seconds=run.params["seconds"],
+        count=lambda: chat.delivered,
+        what=f"tutorial chat at {run.params['rate']}/s",
+    )
     chat.measuring = chat.flowing = False
     await writing
     await chat.settle()

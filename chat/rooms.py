@@ -20,8 +20,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Count, F
 
-from accounts.models import User
-from accounts.sessions import Suspended
+from accounts import users as accounts
 from chat import roles
 from chat.models import Membership, Room
 from chat.roles import Role
@@ -94,7 +93,7 @@ def check_may_open(by: UUID, peers: Collection[UUID], *, field: str) -> None:
 
     Here is where contacts and blocks will have their say; today: the opener is not suspended, the others exist.
     """
-    _check_active(by)
+    accounts.check_not_suspended(by)
     _check_reachable(peers, field)
 
 
@@ -103,14 +102,9 @@ def check_may_add(by: UUID, users: Collection[UUID], *, field: str) -> None:
     _check_reachable(users, field)
 
 
-def _check_active(user: UUID) -> None:
-    if User.objects.filter(id=user, suspended_at__isnull=False).exists():
-        raise Suspended
-
-
 def _check_reachable(users: Collection[UUID], field: str) -> None:
     # A suspended account is answered like none: it is nobody's business.
-    found = set(User.objects.filter(id__in=users, suspended_at__isnull=True).values_list("id", flat=True))
+    found = accounts.existing(users)
     if missing := [user for user in users if user not in found]:
         raise NotFound(f"there is no user {missing[0]}", field=field)
 
@@ -240,7 +234,7 @@ def _change(by: UUID, room_id: UUID) -> tuple[Room, dict[UUID, str]]:
     present = dict(Membership.objects.filter(room=room).values_list("user_id", "role"))
     if by not in present:
         raise NotFound("there is no such room")
-    _check_active(by)
+    accounts.check_not_suspended(by)
     roles.check_is_group(room.kind)
     return room, present
 

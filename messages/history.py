@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
-from kernel import ports
+from kernel import limits, ports
 from kernel.database import uuid_array
 from kernel.errors import NotFound
 from messages import positions
@@ -24,17 +23,32 @@ from messages.positions import NOTHING, Held, State
 
 # How many numbers one page of `sent` or `received` looks through: of somebody who sends little, a page may be empty
 # and yet have a next one.
-LOOKED_THROUGH: Final = 2_000
+LOOKED_THROUGH: Final = 1_000
+# The bodies of one page, in bytes: a page ends early rather than grow.
+PAGE_BYTES: Final = 2_097_152
 
-SENT = "SELECT id FROM message_log_message WHERE id = ANY(%s::uuid[]) AND (sender_id = %s) = %s"
+LINES_AFTER = """
+SELECT seq, kind, message_id, payload FROM message_log_entry WHERE user_id = %s AND seq > %s ORDER BY seq LIMIT %s
+"""
+LINES_OF_ROOM = """
+SELECT seq, kind, message_id, payload FROM message_log_entry
+WHERE user_id = %s AND room_id = %s AND seq < %s ORDER BY seq DESC LIMIT %s
+"""
+LINE = f"""
+SELECT seq, kind, message_id, payload FROM message_log_entry
+WHERE user_id = %s AND message_id = %s AND kind = {Kind.MESSAGE.value}
+"""
+# A length is read without its body.
+LENGTHS = "SELECT id, octet_length(ciphertext) FROM message_log_message WHERE id = ANY(%s::uuid[])"
+OF_DIRECTION = "SELECT id FROM message_log_message WHERE id = ANY(%s::uuid[]) AND (sender_id = %s) = %s"
 
 
 class Line(NamedTuple):
-    """An entry's row."""
+    """An entry's row; ids are canonical texts."""
 
     seq: int
     kind: int
-    message: UUID | None
+    message: str | None
     payload: str | None
 
 
@@ -51,7 +65,7 @@ class Page:
 class Delivery:
     """How a message stands with one of its recipients."""
 
-    user: UUID
+    user: str
     delivered: bool
     read: bool
 
@@ -74,8 +88,11 @@ def read_mailbox(user: UUID, *, after: int, limit: int, direction: str | None = 
         lines, up_to = _directed(user, after, limit, sent=direction == "sent")
     else:
         # Numbers have no gaps: a page of so many entries ends at that number.
-        lines, up_to = _lines(user, after, limit), after + limit
-    return Page(_rendered(user, lines), last_seq, up_to if up_to < last_seq else None)
+        lines, up_to = _lines(LINES_AFTER, user, after, limit), after + limit
+    page = _fitting(lines)
+    if len(page) < len(lines):
+        up_to = page[-1].seq
+    return Page(_rendered(user, page), last_seq, up_to if up_to < last_seq else None)
 
 
 def read_undelivered(user: UUID, device: UUID, *, limit: int) -> tuple[Page, int]:
@@ -85,26 +102,24 @@ def read_undelivered(user: UUID, device: UUID, *, limit: int) -> tuple[Page, int
 
 
 def read_room(user: UUID, room: UUID, *, before: int, limit: int) -> Page:
-    """The user's entries of one room below `before`, newest first. Raises `NotFound` when the room never concerned the user."""
-    rows = Entry.objects.filter(user_id=user, room_id=room, seq__lt=before).order_by("-seq")
-    lines = [Line(*row) for row in rows.values_list("seq", "kind", "message_id", "payload")[: limit + 1]]
+    """The user's entries of one room below `before`, newest first. Raises `NotFound` for one that never was."""
+    lines = _lines(LINES_OF_ROOM, user, room, before, limit + 1)
     if not lines:
         check_knows_room(user, room)
-    page = lines[:limit]
-    return Page(_rendered(user, page), last_seq_of(user), page[-1].seq if len(lines) > limit else None)
+    page = _fitting(lines[:limit])
+    return Page(_rendered(user, page), last_seq_of(user), page[-1].seq if len(lines) > len(page) else None)
 
 
 def get_message(user: UUID, message_id: UUID) -> MessageState:
     """A message of the user's mailbox with its state; to its sender, how it stands with each recipient."""
-    row = Entry.objects.filter(user_id=user, message_id=message_id, kind=Kind.MESSAGE)
-    lines = [Line(*found) for found in row.values_list("seq", "kind", "message_id", "payload")]
+    lines = _lines(LINE, user, message_id)
     stored = _stored(lines)
-    if message_id not in stored:
+    if not stored:
         raise NotFound("there is no such message")
-    held = _held(lines[0].seq, stored[message_id])
-    state = positions.states_of(user, [held]).get(message_id, NOTHING)
-    entry: dict[str, Any] = orjson.loads(_object(lines[0], stored, {message_id: state}))
-    return MessageState(entry, _deliveries(held) if held.sender == user else None)
+    held = _held(lines[0].seq, stored[str(message_id)])
+    states = positions.states_of(str(user), [held])
+    entry: dict[str, Any] = orjson.loads(_object(lines[0], stored, states))
+    return MessageState(entry, _deliveries(held) if held.sender == str(user) else None)
 
 
 def last_seq_of(user: UUID) -> int:
@@ -129,17 +144,18 @@ def check_knows_room(user: UUID, room: UUID) -> None:
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(user: UUID, after: int, limit: int) -> list[Line]:
-    rows = Entry.objects.filter(user_id=user, seq__gt=after).order_by("seq")
-    return [Line(*row) for row in rows.values_list("seq", "kind", "message_id", "payload")[:limit]]
+def _lines(sql: str, *parameters: Any) -> list[Line]:
+    with positions.text_cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [Line(*row) for row in cursor.fetchall()]
 
 
 def _directed(user: UUID, after: int, limit: int, *, sent: bool) -> tuple[list[Line], int]:
     """Messages of one direction, and the number up to which has been looked."""
-    window = _lines(user, after, max(limit, LOOKED_THROUGH))
+    window = _lines(LINES_AFTER, user, after, max(limit, LOOKED_THROUGH))
     messages = [line for line in window if line.kind == Kind.MESSAGE and line.message is not None]
-    with connection.cursor() as cursor:
-        cursor.execute(SENT, (uuid_array(line.message for line in messages), user, sent))
+    with positions.text_cursor() as cursor:
+        cursor.execute(OF_DIRECTION, (uuid_array(line.message for line in messages), user, sent))
         wanted = {row[0] for row in cursor.fetchall()}
     found = [line for line in messages if line.message in wanted]
     if len(found) > limit:
@@ -147,12 +163,27 @@ def _directed(user: UUID, after: int, limit: int, *, sent: bool) -> tuple[list[L
     return found, window[-1].seq if window else after
 
 
-def _stored(lines: Iterable[Line]) -> dict[UUID, tuple[Any, ...]]:
+def _fitting(lines: Sequence[Line]) -> Sequence[Line]:
+    """The first of these lines, as many as have bodies of `PAGE_BYTES` together; one at least."""
+    if len(lines) * limits.BODY_BYTES <= PAGE_BYTES:
+        return lines
+    with positions.text_cursor() as cursor:
+        cursor.execute(LENGTHS, (uuid_array(line.message for line in lines if line.message is not None),))
+        lengths = dict(cursor.fetchall())
+    total = 0
+    for place, line in enumerate(lines):
+        total += lengths.get(line.message, 0)
+        if total > PAGE_BYTES and place > 0:
+            return lines[:place]
+    return lines
+
+
+def _stored(lines: Iterable[Line]) -> dict[str, tuple[Any, ...]]:
     """The rows of these lines' messages (`MESSAGE_COLUMNS`) by id; those no longer kept are left out."""
     ids = [line.message for line in lines if line.kind == Kind.MESSAGE]
     if not ids:
         return {}
-    with connection.cursor() as cursor:
+    with positions.text_cursor() as cursor:
         cursor.execute(SELECT_STORED, (uuid_array(ids),))
         return {row[0]: row for row in cursor.fetchall()}
 
@@ -166,11 +197,11 @@ def _rendered(user: UUID, lines: Sequence[Line]) -> list[orjson.Fragment]:
     """The lines as JSON objects, with the states that hold now."""
     stored = _stored(lines)
     held = [_held(line.seq, stored[line.message]) for line in lines if line.message in stored]
-    states = positions.states_of(user, held)
+    states = positions.states_of(str(user), held)
     return [orjson.Fragment(_object(line, stored, states)) for line in lines]
 
 
-def _object(line: Line, stored: dict[UUID, tuple[Any, ...]], states: dict[UUID, State]) -> str:
+def _object(line: Line, stored: dict[str, tuple[Any, ...]], states: dict[str, State]) -> str:
     if line.kind != Kind.MESSAGE:
         text = line.payload or HIDDEN
     elif line.message is None or line.message not in stored:  # no longer kept; the number stays
@@ -187,10 +218,9 @@ def _deliveries(held: Held) -> list[Delivery]:
     Recipients are those who were in the room when it was accepted, and whoever has it.
     """
     if held.recipient is not None:
-        candidates: Sequence[tuple[UUID, int]] = [(held.recipient, 0)]
+        candidates = [(held.recipient, 0)]
     else:
-        members = ports.rosters.members_of([held.room]).get(held.room, ())
-        candidates = [member for member in members if member[0] != held.sender]
+        candidates = positions.others_in([held.room], held.sender).get(held.room, [])
     users = [user for user, _ in candidates]
     seqs = positions.seqs_of((user, held.message) for user in users)
     reached = positions.disclosed_positions(users, held.room)

@@ -4,17 +4,21 @@ Nothing is written per message. A user's *delivered* position is the largest cur
 position is kept per room; both count in the user's own numbers. So whether Bob has a message of Alice's is one look-up
 of the message in Bob's mailbox, compared with Bob's position. What one device sends in one room stands in every
 mailbox in the same order, so in a large room a search over a page's messages finds how far everybody has come.
+
+Ids are canonical texts here: making UUIDs of a page's thousands only to print them would cost more than its queries.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Max
+from psycopg2.extensions import register_type
 
 from kernel import ports
-from kernel.database import uuid_array
+from kernel.database import UUID_TEXT, uuid_array
 from messages.models import Cursor, ReadPosition
 
 # How many (user, message) pairs are looked up for the flags of one page. Rooms beyond it keep false: their messages'
@@ -29,27 +33,27 @@ JOIN message_log_entry e ON e.user_id = p.user_id AND e.message_id = p.message_i
 
 ORIGINS = "SELECT id, sender_id, room_id, device_id FROM message_log_message WHERE id = ANY(%s::uuid[])"
 
-Pair = tuple[UUID, UUID]  # (user, message)
+Pair = tuple[str, str]  # (user, message)
 
 
 class Held(NamedTuple):
     """A message in a mailbox: the owner's `seq`, the message's ids, `accepted_at` in ms."""
 
     seq: int
-    message: UUID
-    room: UUID
-    sender: UUID
-    device: UUID
-    recipient: UUID | None
+    message: str
+    room: str
+    sender: str
+    device: str
+    recipient: str | None
     accepted_at: int
 
 
 class Origin(NamedTuple):
     """Where a message came from. Ids as the cursor spells them."""
 
-    sender: UUID
-    room: UUID
-    device: UUID
+    sender: Any
+    room: Any
+    device: Any
 
 
 class Position(NamedTuple):
@@ -69,21 +73,38 @@ class State(NamedTuple):
 NOTHING: Final = State(False, False)
 
 
-def delivered_up_to(users: Collection[UUID]) -> dict[UUID, int]:
+@contextmanager
+def text_cursor() -> Iterator[Any]:
+    """A cursor of Django's connection that answers ids as texts."""
+    with connection.cursor() as cursor:
+        register_type(UUID_TEXT, cursor.cursor)
+        yield cursor
+
+
+def delivered_up_to(users: Collection[str]) -> dict[str, int]:
     """The largest cursor of each user's devices, revoked ones too: what a lost phone had, has been delivered."""
     rows = Cursor.objects.filter(user_id__in=users).values_list("user_id").annotate(Max("seq"))
-    return dict(rows.order_by())
+    return {str(user): seq for user, seq in rows.order_by()}
 
 
-def disclosed_positions(users: Collection[UUID], room: UUID) -> dict[UUID, Position]:
+def disclosed_positions(users: Collection[str], room: str) -> dict[str, Position]:
     """How far each user has come in the room, as far as others may know it.
 
     The place for blocks: whoever is blocked will get the position that was reached when the block was made.
     """
     delivered = delivered_up_to(users)
     rows = ReadPosition.objects.filter(user_id__in=users, room_id=room)
-    read = dict(rows.values_list("user_id", "disclosed_seq"))
+    read = {str(user): seq for user, seq in rows.values_list("user_id", "disclosed_seq")}
     return {user: Position(delivered.get(user, 0), read.get(user, 0)) for user in users}
+
+
+def others_in(rooms: Collection[str], user: str) -> dict[str, list[tuple[str, int]]]:
+    """Each room's present members but the user, with the time they came (ms)."""
+    if not rooms:
+        return {}
+    found = ports.rosters.members_of([UUID(room) for room in rooms])
+    members = {str(room): [(str(member), at) for member, at in joined] for room, joined in found.items()}
+    return {room: [member for member in joined if member[0] != user] for room, joined in members.items()}
 
 
 def seqs_of(pairs: Iterable[Pair]) -> dict[Pair, int]:
@@ -91,7 +112,7 @@ def seqs_of(pairs: Iterable[Pair]) -> dict[Pair, int]:
     pairs = list(pairs)
     if not pairs:
         return {}
-    with connection.cursor() as cursor:
+    with text_cursor() as cursor:
         cursor.execute(SEQS, (uuid_array(user for user, _ in pairs), uuid_array(message for _, message in pairs)))
         return {(user, message): seq for user, message, seq in cursor.fetchall()}
 
@@ -108,7 +129,7 @@ def origins_of(cursor: Any, messages: Collection[Any]) -> dict[Any, Origin]:
     return {row[0]: Origin(*row[1:]) for row in cursor.fetchall()}
 
 
-def states_of(user: UUID, page: Sequence[Held]) -> dict[UUID, State]:
+def states_of(user: str, page: Sequence[Held]) -> dict[str, State]:
     """The state of each message in a page of the user's own mailbox; what is left out is in state `NOTHING`."""
     received = [held for held in page if held.sender != user]
     direct = [held for held in page if held.sender == user and held.recipient is not None]
@@ -116,46 +137,46 @@ def states_of(user: UUID, page: Sequence[Held]) -> dict[UUID, State]:
     return {**_of_received(user, received), **_of_direct(direct), **_of_group(user, group)}
 
 
-def _of_received(user: UUID, page: Sequence[Held]) -> dict[UUID, State]:
+def _of_received(user: str, page: Sequence[Held]) -> dict[str, State]:
     """Delivered when one of the user's devices has it, read when the user has read it."""
     if not page:
         return {}
     delivered = delivered_up_to([user]).get(user, 0)
     rows = ReadPosition.objects.filter(user_id=user, room_id__in={held.room for held in page})
-    read = dict(rows.values_list("room_id", "seq"))
+    read = {str(room): seq for room, seq in rows.values_list("room_id", "seq")}
     return {held.message: State(held.seq <= delivered, held.seq <= read.get(held.room, 0)) for held in page}
 
 
-def _of_direct(page: Sequence[Held]) -> dict[UUID, State]:
+def _of_direct(page: Sequence[Held]) -> dict[str, State]:
     """Delivered and read when the other one has it and has read it."""
     if not page:
         return {}
-    seqs = seqs_of((held.recipient, held.message) for held in page if held.recipient)
-    positions: dict[UUID, Mapping[UUID, Position]] = {}
+    peers = {held.room: held.recipient for held in page if held.recipient is not None}
+    delivered = delivered_up_to(set(peers.values()))
+    rows = ReadPosition.objects.filter(user_id__in=set(peers.values()), room_id__in=peers)
+    disclosed = rows.values_list("user_id", "room_id", "disclosed_seq")
+    read = {str(room): seq for user, room, seq in disclosed if peers[str(room)] == str(user)}
     states = {}
+    seqs = seqs_of((peers[held.room], held.message) for held in page)
     for held in page:
-        if held.room not in positions:
-            positions[held.room] = disclosed_positions([held.recipient] if held.recipient else [], held.room)
-        ((peer, position),) = positions[held.room].items()
-        seq = seqs.get((peer, held.message))
+        seq = seqs.get((peers[held.room], held.message))
         if seq is not None:
-            states[held.message] = State(seq <= position.delivered, seq <= position.read)
+            states[held.message] = State(seq <= delivered.get(peers[held.room], 0), seq <= read.get(held.room, 0))
     return states
 
 
 class _Run:
-    """The messages of one device in one group on this page, oldest first, and a search for how many of them all others have.
+    """One device's messages in one group on this page, oldest first, and a search for how many of them all others have.
 
     Whoever has a message has the earlier ones of the run that were for them: so the newest that all have is found by
-    asking for the newest, and then by halving.
+    asking for the newest, and then by halving. Only those who lack a message need be asked for an earlier one.
     """
 
-    def __init__(
-        self, messages: Sequence[Held], others: Sequence[tuple[UUID, int]], reached: Mapping[UUID, int]
-    ) -> None:
+    def __init__(self, messages: Sequence[Held], others: Sequence[tuple[str, int]], reached: Mapping[str, int]) -> None:
         self.messages = messages
         self.covered = 0  # so many of the oldest are known to be with everybody
-        self._others = others
+        self._first_joined = min((joined_at for _, joined_at in others), default=None)
+        self._behind = others  # those who are not known to have the message before which the search goes on
         self._reached = reached
         self._open = len(messages)  # from this place on they are known not to be
         self._probe = len(messages) - 1
@@ -168,29 +189,36 @@ class _Run:
     def asked(self) -> list[Pair]:
         """What to look up next. Who came after a message is none of its recipients."""
         held = self.messages[self._probe]
-        return [(user, held.message) for user, joined_at in self._others if joined_at <= held.accepted_at]
+        return [(user, held.message) for user, joined_at in self._behind if joined_at <= held.accepted_at]
 
     def answered(self, seqs: Mapping[Pair, int]) -> None:
         """Go on with the numbers that were asked for."""
-        pairs = self.asked()
+        held = self.messages[self._probe]
+        asked = [member for member in self._behind if member[1] <= held.accepted_at]
+        behind = [member for member in asked if not self._has(member[0], held.message, seqs)]
         # Said of nobody it would be true, and a message that nobody got is not delivered.
-        if pairs and all(pair in seqs and seqs[pair] <= self._reached[pair[0]] for pair in pairs):
+        if not behind and self._first_joined is not None and self._first_joined <= held.accepted_at:
             self.covered = self._probe + 1
         else:
             self._open = self._probe
+            self._behind = behind
         self._probe = (self.covered + self._open) // 2
 
+    def _has(self, user: str, message: str, seqs: Mapping[Pair, int]) -> bool:
+        seq = seqs.get((user, message))
+        return seq is not None and seq <= self._reached[user]
 
-def _of_group(user: UUID, page: Sequence[Held]) -> dict[UUID, State]:
+
+def _of_group(user: str, page: Sequence[Held]) -> dict[str, State]:
     """Delivered and read when all present members who were there when it was sent have it and have read it."""
-    by_device: dict[tuple[UUID, UUID], list[Held]] = {}
+    by_device: dict[tuple[str, str], list[Held]] = {}
     for held in sorted(page):
         by_device.setdefault((held.room, held.device), []).append(held)
-    members = ports.rosters.members_of({room for room, _ in by_device}) if by_device else {}
+    members = others_in({room for room, _ in by_device}, user)
     budget = PAIRS_A_PAGE
     runs: list[tuple[_Run, _Run]] = []
     for (room, _), messages in by_device.items():
-        others = [member for member in members.get(room, ()) if member[0] != user]
+        others = members.get(room, [])
         # Each search asks for each member at most once per halving.
         budget -= 2 * len(others) * (1 + len(messages).bit_length())
         if budget < 0:

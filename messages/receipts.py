@@ -1,4 +1,4 @@
-"""Acknowledging and reading: positions that only go forward, and what the senders may learn of it (docs/protocol.md §4.2).
+"""Acknowledging and reading: positions that only go forward, and what senders may learn of it (docs/protocol.md §4.2).
 
 A receipt names, per (room, sending device), the newest of the sender's own messages covered; all earlier ones of that
 device in that room are covered with it. Live frames are hints: after a reconnect, a client asks `receipts_of_room`.
@@ -12,22 +12,23 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.models import User
+from accounts import users as accounts
 from kernel import ports
 from kernel.database import number_array, uuid_array
 from kernel.errors import AckBeyondSent
+from kernel.forms import BIGINT
 from messages import history, positions
-from messages.models import Cursor, Entry, Kind, ReadPosition
+from messages.models import Cursor, Kind, ReadPosition
 
 # How many of the newest entries in a covered range are looked at for live receipts. A hint may be incomplete.
-LOOKED_AT: Final = 2_000
+LOOKED_AT: Final = 500
 # Receipts in one frame: well below 64 KiB.
 RECEIPTS_A_FRAME: Final = 200
 # The receipts query looks at so many of the caller's newest messages in a room, in large rooms at fewer
 # (`LOOK_UPS` / members), and for a member whom that does not reach, at the newest entries that the member has.
 OWN_MESSAGES: Final = 200
-OWN_LOOKED_THROUGH: Final = 2_000
-LOOK_UPS: Final = 20_000
+LOOKED_THROUGH: Final = 1_000
+LOOK_UPS: Final = 10_000
 
 RANGE = f"""
 SELECT seq, message_id FROM message_log_entry
@@ -68,10 +69,10 @@ class Covered(NamedTuple):
 class Receipt(NamedTuple):
     """How far a member has come with the messages of one of the caller's devices; None is nowhere."""
 
-    user: UUID
-    device: UUID
-    delivered: UUID | None
-    read: UUID | None
+    user: str
+    device: str
+    delivered: str | None
+    read: str | None
 
 
 # --- moving forward --------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ def acknowledge(user: UUID, device: UUID, seq: int) -> int:
     Raises `AckBeyondSent` above the mailbox's newest number. The senders learn of it after the commit.
     """
     _check_exists(user, seq)
-    before = positions.delivered_up_to([user]).get(user, 0)
+    before = positions.delivered_up_to([str(user)]).get(str(user), 0)
     Cursor.objects.bulk_create([Cursor(device_id=device, user_id=user, seq=0)], ignore_conflicts=True)
     # Conditional, so that of two acknowledgements at once the greater wins whatever their order.
     Cursor.objects.filter(device_id=device, seq__lt=seq).update(seq=seq)
@@ -107,7 +108,7 @@ def read(user: UUID, device: UUID, room: UUID, seq: int) -> int:
     if seq <= reached:
         return int(reached)
     # What is read while receipts are off stays private until something later is read with them on.
-    disclose = User.objects.filter(id=user, read_receipts=True).exists()
+    disclose = accounts.discloses_reading(user)
     mine.update(seq=seq, disclosed_seq=seq if disclose else disclosed)
     transaction.on_commit(partial(_tell_read, user, device, room, seq, disclosed if disclose else seq))
     return seq
@@ -141,7 +142,7 @@ def covered(
 
 
 def may_learn(reader: UUID, senders: Iterable[UUID]) -> set[UUID]:
-    """Which of these senders may learn how far the reader has come. The place for blocks: the blocked learn nothing more."""
+    """Which of these senders may learn how far the reader has come. The place for blocks: the blocked learn no more."""
     return {sender for sender in senders if sender != reader}
 
 
@@ -184,63 +185,67 @@ def receipts_of_room(user: UUID, room: UUID) -> list[Receipt]:
     who is further behind, for the newest entries that the member has.
     """
     history.check_knows_room(user, room)
-    members = [member for member, _ in ports.rosters.members_of([room]).get(room, ()) if member != user]
+    members = [member for member, _ in positions.others_in([str(room)], str(user)).get(str(room), [])]
     if not members:
         return []
-    reached = positions.disclosed_positions(members, room)
-    by_device = _own_messages(user, room, most=max(20, min(OWN_MESSAGES, LOOK_UPS // len(members))))
-    delivered, read = (
-        _newest_covered(user, room, [(member, reached[member][place]) for member in members], by_device)
-        for place in (0, 1)
-    )
+    positions_of = positions.disclosed_positions(members, str(room))
+    with positions.text_cursor() as cursor:
+        query = _Query(cursor, str(user), str(room))
+        by_device = query.own_messages(most=max(10, min(OWN_MESSAGES, LOOK_UPS // len(members))))
+        delivered, read = (
+            query.newest_covered([(member, position[place]) for member, position in positions_of.items()], by_device)
+            for place in (0, 1)
+        )
     return [Receipt(*key, delivered.get(key), read.get(key)) for key in sorted(delivered.keys() | read.keys())]
 
 
-def _own_messages(user: UUID, room: UUID, *, most: int) -> dict[UUID, list[UUID]]:
-    """The user's newest messages in the room per sending device, newest first."""
-    rows = Entry.objects.filter(user_id=user, room_id=room, kind=Kind.MESSAGE).order_by("-seq")
-    ids = list(rows.values_list("message_id", flat=True)[:OWN_LOOKED_THROUGH])
-    return _by_device(user, ids, most=most)
+class _Query:
+    """The receipts query of one user in one room; ids are texts."""
 
+    def __init__(self, cursor: Any, user: str, room: str) -> None:
+        self._cursor = cursor
+        self._user = user
+        self._room = room
 
-def _newest_covered(
-    user: UUID, room: UUID, at: Sequence[tuple[UUID, int]], by_device: Mapping[UUID, Sequence[UUID]]
-) -> dict[tuple[UUID, UUID], UUID]:
-    """For each (member, position) and device of the user, the newest of the user's messages at or below the position."""
-    at = [(member, seq) for member, seq in at if seq > 0]
-    found: dict[tuple[UUID, UUID], UUID] = {}
-    with connection.cursor() as cursor:
+    def own_messages(self, *, most: int) -> dict[str, list[str]]:
+        """The user's newest messages per sending device, newest first."""
+        self._cursor.execute(NEWEST_HELD, (*_columns([(self._user, BIGINT)]), self._room, LOOKED_THROUGH))
+        ids = [message for _, message in self._cursor.fetchall()]
+        origins = positions.origins_of(self._cursor, ids)
+        own = [id for id in ids if id in origins and origins[id].sender == self._user][:most]
+        by_device: dict[str, list[str]] = {}
+        for id in own:
+            by_device.setdefault(origins[id].device, []).append(id)
+        return by_device
+
+    def newest_covered(
+        self, at: Sequence[tuple[str, int]], by_device: Mapping[str, Sequence[str]]
+    ) -> dict[tuple[str, str], str]:
+        """For each (member, position) and device, the newest of the user's messages at or below the position."""
+        at = [(member, seq) for member, seq in at if seq > 0]
+        found: dict[tuple[str, str], str] = {}
         for device, messages in by_device.items():
-            cursor.execute(NEWEST_REACHED, (uuid_array(messages), *_columns(at)))
-            found.update({(member, device): id for member, id in cursor.fetchall() if id is not None})
+            self._cursor.execute(NEWEST_REACHED, (uuid_array(messages), *_columns(at)))
+            found |= {(member, device): id for member, id in self._cursor.fetchall() if id is not None}
         reached = {member for member, _ in found}
-        behind = [(member, seq) for member, seq in at if member not in reached]
-        if not behind:
-            return found
-        most = max(20, min(OWN_LOOKED_THROUGH, LOOK_UPS // len(behind)))
-        cursor.execute(NEWEST_HELD, (*_columns(behind), room, most))
-        held: dict[UUID, list[UUID]] = {}
-        for member, message in cursor.fetchall():
-            held.setdefault(member, []).append(message)
-        origins = positions.origins_of(cursor, {id for ids in held.values() for id in ids})
-    for member, ids in held.items():
-        for id in ids:  # newest first
-            if id in origins and origins[id].sender == user:
+        if behind := [(member, seq) for member, seq in at if member not in reached]:
+            found |= self._newest_held(behind)
+        return found
+
+    def _newest_held(self, at: Sequence[tuple[str, int]]) -> dict[tuple[str, str], str]:
+        """The same, asked from the members' side: among the newest entries that each has."""
+        most = max(10, min(LOOKED_THROUGH, LOOK_UPS // len(at)))
+        self._cursor.execute(NEWEST_HELD, (*_columns(at), self._room, most))
+        held = self._cursor.fetchall()
+        origins = positions.origins_of(self._cursor, {id for _, id in held})
+        found: dict[tuple[str, str], str] = {}
+        for member, id in held:  # newest first
+            if id in origins and origins[id].sender == self._user:
                 found.setdefault((member, origins[id].device), id)
-    return found
+        return found
 
 
-def _by_device(user: UUID, ids: Sequence[UUID], *, most: int) -> dict[UUID, list[UUID]]:
-    with connection.cursor() as cursor:
-        origins = positions.origins_of(cursor, ids)
-    own = [id for id in ids if id in origins and origins[id].sender == user][:most]
-    by_device: dict[UUID, list[UUID]] = {}
-    for id in own:
-        by_device.setdefault(origins[id].device, []).append(id)
-    return by_device
-
-
-def _columns(at: Sequence[tuple[UUID, int]]) -> tuple[str, str]:
+def _columns(at: Sequence[tuple[str, int]]) -> tuple[str, str]:
     """The array literals of members and of their positions."""
     return uuid_array(member for member, _ in at), number_array(seq for _, seq in at)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 
 from tests.cast import unb64
@@ -85,6 +86,36 @@ class TestTheWholeHistory:
             after = page["next"]
 
         assert found == said[0::2]
+
+
+class TestLargeBodies:
+    async def test_a_page_ends_early_rather_than_grow(self, cast):
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        batch = [alice.phone.message(room, bytes(32_768)) for _ in range(100)]
+        await alice.phone.posts("messages", {"messages": batch})
+        await has(bob.phone, 101)
+
+        for path, begin in (
+            ("mailbox", "after"),
+            (f"rooms/{room}/messages", "before"),
+            ("mailbox?direction=received", "after"),
+        ):
+            found, place, pages = [], {}, 0
+            while True:
+                answer = await bob.phone.http.get(
+                    path, params=[*httpx.URL(path).params.multi_items(), ("limit", 500), *place.items()]
+                )
+                assert len(answer.content) < 3_000_000
+                page = answer.json()
+                found += [entry["id"] for entry in page["entries"] if entry["kind"] == "message"]
+                pages += 1
+                if page["next"] is None:
+                    break
+                place = {begin: page["next"]}
+            assert pages == 2
+            assert sorted(found) == sorted(message["id"] for message in batch)
+            assert found == [message["id"] for message in (batch if begin == "after" else reversed(batch))]
 
 
 class TestUndelivered:
@@ -210,7 +241,19 @@ async def test_a_query_that_is_wrong_is_400_and_the_field_is_named(cast, path, f
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("form", ['{"seq": true}', '{"seq": 1.0}', '{"seq": -1}', '{"seq": 9223372036854775808}', '{"seq": "1"}', "{}", "[1]", "null"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{"seq": true}',
+        '{"seq": 1.0}',
+        '{"seq": -1}',
+        '{"seq": 9223372036854775808}',
+        '{"seq": "1"}',
+        "{}",
+        "[1]",
+        "null",
+    ],
+)
 @pytest.mark.parametrize("path", ["mailbox/ack", "rooms/019ab0c4-7d3e-7aaa-8bbb-0123456789ab/read"])
 async def test_a_number_that_is_none_is_400(cast, path, form):
     alice = await cast.person("alice")

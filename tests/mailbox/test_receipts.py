@@ -103,7 +103,10 @@ class TestInAGroup:
 
         assert await shown(alice.phone) == [(True, False), (False, False)]
         states = [await alice.phone.gets(f"messages/{sent['id']}") for sent in (before, after)]
-        assert [{delivery["user"] for delivery in state["deliveries"]} for state in states] == [{bob.id}, {bob.id, carol.id}]
+        assert [{delivery["user"] for delivery in state["deliveries"]} for state in states] == [
+            {bob.id},
+            {bob.id, carol.id},
+        ]
 
 
 class TestLive:

@@ -91,7 +91,11 @@ async def test_the_socket_refuses_with_the_same_words(cast):
         answer = await socket.expect("rejected", "error")
         await socket.entry("rejection", message=late)
 
-    assert {key: answer.get(key) for key in ("type", "message", "reason")} == {"type": "rejected", "message": late, "reason": "late"}
+    assert {key: answer.get(key) for key in ("type", "message", "reason")} == {
+        "type": "rejected",
+        "message": late,
+        "reason": "late",
+    }
 
 
 async def test_what_is_not_late_is_not_refused(cast):

@@ -43,7 +43,10 @@ class TestDirectRooms:
         alice, bob = await cast.people("alice", "bob")
 
         answers = await asyncio.gather(
-            *(one.phone.http.post("rooms", json={"kind": "direct", "peer": other.id}) for one, other in [(alice, bob), (bob, alice)] * 8)
+            *(
+                one.phone.http.post("rooms", json={"kind": "direct", "peer": other.id})
+                for one, other in [(alice, bob), (bob, alice)] * 8
+            )
         )
 
         assert {answer.status_code for answer in answers} <= {200, 201}
@@ -91,7 +94,9 @@ class TestGroups:
     async def test_the_creator_owns_it_and_is_in_it_once(self, cast):
         alice, bob, carol = await cast.people("alice", "bob", "carol")
 
-        room = await alice.phone.posts("rooms", {"kind": "group", "members": [bob.id, carol.id, alice.id, bob.id]}, status=201)
+        room = await alice.phone.posts(
+            "rooms", {"kind": "group", "members": [bob.id, carol.id, alice.id, bob.id]}, status=201
+        )
 
         assert roles_of(room) == {alice.id: "owner", bob.id: "member", carol.id: "member"}
         assert await bob.phone.gets(f"rooms/{room['id']}") == room
@@ -259,6 +264,8 @@ class TestTheSuspended:
 async def test_a_form_that_is_wrong_is_400_and_the_field_is_named(cast, form, field):
     alice = await cast.person("alice")
 
-    answer = await alice.phone.http.post("rooms", content=json.dumps(form), headers={"Content-Type": "application/json"})
+    answer = await alice.phone.http.post(
+        "rooms", content=json.dumps(form), headers={"Content-Type": "application/json"}
+    )
 
     assert (answer.status_code, answer.json().get("field")) == (400, field)

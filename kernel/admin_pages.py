@@ -1,10 +1,12 @@
-"""The admin's lists over large tables: no page counts a table, none reads further than a hundred pages."""
+"""The admin's lists over large tables: no page counts a table, none sorts or filters one, none reads further than a hundred pages."""
 
 from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import connection
 
@@ -46,6 +48,22 @@ class EstimatedPaginator(_Paginator):
         return min(PAGES, max(1, ceil(self.count / self.per_page)))
 
 
+class _Ordered(ChangeList):
+    """A list in its own order whatever the address says: `?o=` by a column without an index would sort the table."""
+
+    def get_ordering(self, request: Any, queryset: Any) -> list[Any]:
+        """What the admin declares."""
+        return list(self.model_admin.get_ordering(request))
+
+
+def as_uuid(term: str) -> UUID | None:
+    """The id that somebody typed into a search box, if it is one."""
+    try:
+        return UUID(term.strip())
+    except ValueError:
+        return None
+
+
 class LargeTable(_ModelAdmin):
     """The base of admins over tables that grow: newest first, estimated counts, nothing added or deleted by hand."""
 
@@ -53,9 +71,16 @@ class LargeTable(_ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = 50
-    # A click on a column without an index would sort the table.
     sortable_by = ()
     ordering = ("-pk",)
+
+    def get_changelist(self, request: Any, **kwargs: Any) -> type[ChangeList]:
+        """A list that cannot be sorted otherwise."""
+        return _Ordered
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        """None: `?ciphertext__startswith=` would search the table, and tell of what is not shown."""
+        return False
 
     def has_add_permission(self, request: Any) -> bool:
         """Rows come from the product, not from here."""
@@ -63,4 +88,12 @@ class LargeTable(_ModelAdmin):
 
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         """Deleting would follow every foreign key by hand."""
+        return False
+
+
+class Shown(LargeTable):
+    """Shown and never edited: what is in these tables is the product's to write."""
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        """To nobody; the right to view is given as usual."""
         return False

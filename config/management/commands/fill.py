@@ -16,9 +16,15 @@ class Command(BaseCommand):
     help = "Fill the database with made-up users and messages, to measure pages and queries at that size. Not for a database in use."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--messages", type=float, default=5.0, metavar="MILLIONS", help="millions of messages (default 5)")
-        parser.add_argument("--users", type=int, default=100_000, help=f"users, at least {LARGE_GROUP} (default 100000)")
-        parser.add_argument("--pending", type=int, default=0, help="of the messages, so many still to be delivered (default 0)")
+        parser.add_argument(
+            "--messages", type=float, default=5.0, metavar="MILLIONS", help="millions of messages (default 5)"
+        )
+        parser.add_argument(
+            "--users", type=int, default=100_000, help=f"users, at least {LARGE_GROUP} (default 100000)"
+        )
+        parser.add_argument(
+            "--pending", type=int, default=0, help="of the messages, so many still to be delivered (default 0)"
+        )
         parser.add_argument("--dead", type=int, default=0, help="of the messages, so many set aside (default 0)")
 
     def handle(self, *args: Any, messages: float, users: int, pending: int, dead: int, **options: Any) -> None:
@@ -28,7 +34,11 @@ class Command(BaseCommand):
             raise CommandError(f"at least {LARGE_GROUP} users, and no more pending and dead than messages")
         console = Console(file=sys.stdout)
         bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=console,
         )
         with bar:

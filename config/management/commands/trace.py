@@ -58,7 +58,10 @@ def show(trace: Trace, console: Console) -> None:
 def _facts(trace: Trace) -> list[tuple[str, str]]:
     return [
         ("message", str(trace.id)),
-        ("accepted", f"{time(trace.accepted_at)}, by the sender's clock {trace.accepted_at - trace.sent_at} ms after sending"),
+        (
+            "accepted",
+            f"{time(trace.accepted_at)}, by the sender's clock {trace.accepted_at - trace.sent_at} ms after sending",
+        ),
         ("sender", f"{escape(trace.sender_name)} ({trace.sender})"),
         ("device", f"{escape(trace.device_name)} ({trace.device})"),
         ("room", f"{trace.room_kind} {trace.room}, {trace.members_now} members now"),
@@ -67,17 +70,25 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
 
 
 def _deliveries(waiting: list[Waiting], set_aside: list[SetAside]) -> Table:
-    table = Table("state", "queue", "slot", "recipients", "since", "why", title="still to be delivered", title_justify="left")
+    table = Table(
+        "state", "queue", "slot", "recipients", "since", "why", title="still to be delivered", title_justify="left"
+    )
     for row in waiting:
-        table.add_row("[yellow]waiting[/yellow]", row.queue, str(row.slot), str(len(row.recipients)), time(row.since), "")
+        table.add_row(
+            "[yellow]waiting[/yellow]", row.queue, str(row.slot), str(len(row.recipients)), time(row.since), ""
+        )
     for dead in set_aside:
         state = f"[red]set aside[/red] (delivery {dead.id})"
-        table.add_row(state, dead.queue, str(dead.slot), str(len(dead.recipients)), time(dead.failed_at), escape(dead.error))
+        table.add_row(
+            state, dead.queue, str(dead.slot), str(len(dead.recipients)), time(dead.failed_at), escape(dead.error)
+        )
     return table
 
 
 def _copies(copies: list[Copy]) -> Table:
-    table = Table("user", "where", "number", "acknowledged by", "not yet by", "read", title="recipients", title_justify="left")
+    table = Table(
+        "user", "where", "number", "acknowledged by", "not yet by", "read", title="recipients", title_justify="left"
+    )
     for copy in copies:
         table.add_row(
             escape(copy.username),

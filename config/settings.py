@@ -8,6 +8,8 @@ from kernel import limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("LETTERLOCK_VAR", default=str(BASE_DIR / "var"))).resolve()
+# Where the embedded servers keep their data: var/data, or for root /var/lib/letterlock/<of this var>.
+DATA_DIR = env.text("LETTERLOCK_DATA", default="")
 _running = running.read(VAR_DIR)
 
 # Where people reach us. Anything but loopback needs https (checks.py); with https, cookies and redirects insist on it.
@@ -37,7 +39,7 @@ RATE_SCALE = env.decimal("RATE_SCALE", default=1.0, least=0.001)
 TRUST_PROXY = env.flag("TRUST_PROXY", default=HTTPS)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "config.staff.apps.StaffAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -167,6 +169,19 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    # A PATCH needs its fields here as much as a POST.
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RoomKind": ["direct", "group"],
+        "DirectRoomKind": ["direct"],
+        "GroupRoomKind": ["group"],
+        "MessageKind": ["message"],
+        "RejectionKind": ["rejection"],
+        "RoomChangeKind": ["room"],
+        "HiddenKind": ["hidden"],
+        "Role": ["owner", "admin", "member"],
+        "GivenRole": ["admin", "member"],
+    },
 }
 
 # --- sockets -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import machine, meter, profiling, report, running, systems
+from bench.baseline.system import Baseline
 from bench.targets import WORKLOADS, Workload, chosen
 
 
@@ -107,7 +108,7 @@ def main() -> int:
 def _system(directory: Path, given: argparse.Namespace, *, baseline: bool) -> systems.System:
     env = dict(pair.split("=", 1) for pair in given.env)
     if baseline:
-        return systems.Baseline(directory)
+        return Baseline(directory)
     if given.attach:
         return systems.attached(given.attach, given.group)
     return systems.letterlock(directory, web=given.web, workers=given.workers, extra=env)

@@ -5,6 +5,7 @@ its own entry and comes back by its parent's cutime and cstime when it is reaped
 (PostgreSQL's backends and Valkey's rewrite children come and go).
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -151,14 +152,15 @@ def listener(port: int) -> int | None:
             words = line.split()
             if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
                 sockets.add(f"socket:[{words[9]}]")
-    owners = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            held = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{name}/fd")}
-        except OSError:
-            continue
-        if held & sockets:
-            owners.append(int(name))
+    owners = [int(name) for name in os.listdir("/proc") if name.isdigit() and not sockets.isdisjoint(_open_files(name))]
     return min(owners, default=None)
+
+
+def _open_files(pid: str) -> list[str]:
+    """What the descriptors of a process point to; those that vanish meanwhile are left out."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from bench import meter
 from bench.machine import ROOT
-from config.supervisor.system import System as Servers
 
 READY_S = 120
 # First match decides; a process that matches nothing belongs to its parent's group.
@@ -140,38 +139,6 @@ def letterlock(directory: Path, *, web: int, workers: int, extra: dict[str, str]
     return Started(
         command, env, [f"http://127.0.0.1:{port}" for port in ports], "/readyz", "supervisor", directory / "up.log"
     )
-
-
-class Baseline(Started):
-    """The tutorial's chat on one Daphne, with a PostgreSQL and a Valkey of the same make and tuning as ours."""
-
-    def __init__(self, directory: Path) -> None:
-        self._servers = Servers(directory / "baseline", web=0, workers=0, beat=False)
-        self._servers.start()
-        env = {
-            "DATABASE_URL": self._servers.database_url,
-            "VALKEY_URL": self._servers.valkey_url,
-            "DJANGO_SETTINGS_MODULE": "bench.baseline.settings",
-        }
-        subprocess.run([sys.executable, "-m", "bench.baseline"], cwd=ROOT, env=os.environ | env, check=True)
-        port = free_ports(1)[0]
-        command = [
-            sys.executable,
-            "-m",
-            "daphne",
-            "-b",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "bench.baseline.asgi:application",
-        ]
-        super().__init__(command, env, [f"http://127.0.0.1:{port}"], "/", "web", directory / "baseline.log")
-        self.roots |= {part.pid: name for name, part in self._servers.parts.items() if part.pid}
-
-    def stop(self) -> None:
-        """The chat first, then its servers."""
-        super().stop()
-        self._servers.stop()
 
 
 def private_directory() -> tempfile.TemporaryDirectory[str]:

@@ -27,7 +27,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     def save(self, message: str) -> None:
         from bench.baseline.models import Message
 
-        Message.objects.create(room=self.room_name, body=message)
+        Message(room=self.room_name, body=message).save()
 
     async def chat_message(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps({"message": event["message"]}))

@@ -101,6 +101,15 @@ class Postgres:
             return True
         return False
 
+    def is_leaving(self) -> bool:
+        """Whether it has been told to stop, by whomever. After a SIGTERM it takes no new sessions and waits for ever for the open ones to end.
+
+        The eighth line of postmaster.pid is its state (src/include/utils/pidfile.h).
+        """
+        with contextlib.suppress(OSError, IndexError):
+            return (self.place.root / "postgres" / "postmaster.pid").read_text().splitlines()[7].strip() == "stopping"
+        return False
+
     def create(self, database: str = NAME) -> str:
         """Make a database if it is not there, and answer its URL."""
         connection = psycopg2.connect(self.url_of("postgres"), connect_timeout=3)

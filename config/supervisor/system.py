@@ -315,6 +315,9 @@ class System:
                     part.died()
 
     def _look_after(self, part: Child) -> None:
+        if part.wish is Wish.UP and part.name == "postgres" and self._postgres and self._postgres.is_leaving():
+            # Somebody's SIGTERM: neither here nor gone, until our own sessions end. Let it go, and start it again.
+            part.signal(part.end)
         if part.wish is not Wish.UP or part.is_alive:
             return
         if part.process is not None:

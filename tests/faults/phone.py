@@ -65,6 +65,9 @@ class Line(WSListener):
     def __init__(self, phone: "Phone") -> None:
         self.phone = phone
         self.log: Connection | None = None
+        # The newest number that came on this socket, and the newest that was acknowledged on it.
+        self.newest = self.acked = 0
+        self.acked_at = 0.0
         self.window = 512
         self.drained = False
         self.heard_at = time.monotonic()
@@ -112,9 +115,8 @@ class Phone:
         self._line: Line | None = None
         self._connecting = Tries()
         self._offline_until = 0.0
-        # The mailbox as far as it is written down here, and acknowledged on this socket.
-        self._have = self._acked = 0
-        self._acked_at = 0.0
+        # The mailbox as far as it is written down here.
+        self._have = 0
         self._latest: dict[str, int] = {}
         # Sending: per room, what is not answered yet, in order; what of it is under way on this socket, since when.
         self._numbers: dict[str, int] = defaultdict(int)
@@ -133,7 +135,8 @@ class Phone:
     @property
     def is_settled(self) -> bool:
         """Connected, caught up, everything answered and acknowledged."""
-        return self.is_up and self._line is not None and self._line.drained and not self.unanswered and self._acked == self._have
+        line = self._line
+        return line is not None and line.drained and not self.unanswered and line.acked == line.newest == self._have
 
     @property
     def unanswered(self) -> int:
@@ -142,7 +145,8 @@ class Phone:
 
     def state(self) -> str:
         """Where it is, for people."""
-        return f"drained={self._line is not None and self._line.drained} have={self._have} acknowledged={self._acked}"
+        line = self._line
+        return f"has {self._have}, " + (f"socket drained={line.drained} {line.newest} acknowledged={line.acked}" if line else "no socket")
 
     # --- the socket ----------------------------------------------------------------------------------------------------
 
@@ -162,7 +166,7 @@ class Phone:
             finally:
                 line.drop()
             self.reconnects += 1
-            self._at = random.randrange(len(self.world.urls))
+            self._at = (self._at + 1) % len(self.world.urls)
             await asyncio.sleep(self._connecting.failed())
 
     def hung_up(self, code: int | None) -> None:
@@ -178,10 +182,10 @@ class Phone:
 
     def go_home(self) -> bool:
         """Move to the host it was given, if it is elsewhere."""
-        if not self.is_up or self._at == self._home or self._line is None:
+        if self._line is None or self._line.log is None or self._at == self._home:
             return False
+        self._at = self._home - 1
         self._line.drop()
-        self._at = self._home
         return True
 
     def tick(self, now: float) -> None:
@@ -189,10 +193,10 @@ class Phone:
         line = self._line
         if line is None or line.log is None:
             return
-        if self._have > self._acked and (now - self._acked_at >= ACK_S or self._have - self._acked >= line.window // 4):
-            self._acked, self._acked_at = self._have, now
-            self.log.acks.append(Ack(self.world.at(), self._have))
-            line.send(wire.frame("ack", seq=self._have))
+        if line.newest > line.acked and (now - line.acked_at >= ACK_S or line.newest - line.acked >= line.window // 4):
+            line.acked, line.acked_at = line.newest, now
+            self.log.acks.append(Ack(self.world.at(), line.newest))
+            line.send(wire.frame("ack", seq=line.newest))
         if now - line.heard_at > SILENT_S:
             line.drop()
         if not self.by_rest:
@@ -219,7 +223,7 @@ class Phone:
                 line.log = Connection(self.world.at(), frame["acknowledged"])
                 line.window = frame["window"]
                 self.log.connections.append(line.log)
-                self._acked = frame["acknowledged"]
+                line.newest = line.acked = frame["acknowledged"]
                 self._under_way.clear()
                 self._connecting.worked()
             case {"type": "drained", "seq": seq} if line.log and not line.drained:
@@ -244,6 +248,7 @@ class Phone:
             return
         for entry in entries:
             message = wire.message_of(entry)
+            line.newest = entry["seq"]
             line.log.entries.append(Got(entry["seq"], message))
             if entry["seq"] <= self._have:
                 self.doubles += 1

@@ -1,5 +1,6 @@
 """A user's devices: list, rename, revoke, and when they were last seen."""
 
+import re
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -17,6 +18,12 @@ from kernel.ids import DeviceId
 
 # Nobody needs it finer, and a device that reconnects all day should not write all day.
 SEEN_EVERY: Final = timedelta(minutes=1)
+# What would break a line or a terminal, and surrogates, which are no characters. Joiners belong to emoji: they may stay.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# The same for the OpenAPI page: none of those, and something that is not a space.
+NAME_PATTERN: Final = (
+    r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\s\x00-\x1f\x7f-\x9f\u2028\u2029][^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+)
 _NAME: Final = 64
 _CLIENT_NAME: Final = 64
 _CLIENT_VERSION: Final = 32
@@ -71,12 +78,12 @@ def seen(device_id: UUID, client_name: str = "", client_version: str = "", *, no
 
 
 def checked_name(name: str, *, field: str) -> str:
-    """A device's name without spaces around it: 1 to 64 printable characters. Raises `InvalidInput`."""
+    """A device's name without spaces around it: 1 to 64 characters in one line. Raises `InvalidInput`."""
     stripped = name.strip()
-    if not 1 <= len(stripped) <= _NAME or not stripped.isprintable():
-        raise InvalidInput(f"a device's name is 1 to {_NAME} printable characters", field=field)
+    if not 1 <= len(stripped) <= _NAME or _CONTROL.search(stripped):
+        raise InvalidInput(f"a device's name is 1 to {_NAME} characters in one line", field=field)
     return stripped
 
 
 def _shown(text: str, length: int) -> str:
-    return "".join(character for character in text if character.isprintable())[:length]
+    return _CONTROL.sub("", text)[:length]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.validators import ProhibitNullCharactersValidator
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -32,11 +34,25 @@ class Form(serializers.Serializer[Any]):
         return dict(form.validated_data)
 
 
+class ClosedForm(OpenApiSerializerExtension):
+    """How the OpenAPI page says that a form has no other fields."""
+
+    target_class = "accounts.forms.Form"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """The schema as it would be, closed."""
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False}
+
+
 class Text(serializers.CharField):
     """A JSON string, taken as it is: no number is turned into one, no space is cut off."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
+        super().__init__(**{"min_length": 1, "trim_whitespace": False, **options})
+        # A password may hold anything; what goes to PostgreSQL as text is checked where its form is known.
+        self.validators = [one for one in self.validators if not isinstance(one, ProhibitNullCharactersValidator)]
 
     def to_internal_value(self, data: Any) -> str:
         """Raises a ValidationError for anything but a string."""

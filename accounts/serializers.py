@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts import devices
 from accounts.forms import Flag, Form, Milliseconds, Text
 
 
@@ -13,12 +14,17 @@ class Username(Text):
     """A user name as somebody types it; `users.folded` checks it."""
 
 
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": 64, "pattern": devices.NAME_PATTERN})
+class DeviceName(Text):
+    """A device's name; `devices.checked_name` checks it."""
+
+
 class Credentials(Form):
     """Register and sign-in: the password is an opaque string that the client derives."""
 
     username = Username()
-    password = Text(min_length=1, max_length=256)
-    device_name = Text(min_length=1, max_length=64, help_text="Printable characters.")
+    password = Text(max_length=256)
+    device_name = DeviceName(max_length=64)
 
 
 class RefreshForm(Form):
@@ -40,7 +46,7 @@ class AccountForm(Form):
 class DeviceForm(Form):
     """What a user may change about a device."""
 
-    name = Text(min_length=1, max_length=64, help_text="Printable characters.")
+    name = DeviceName(max_length=64)
 
 
 class UserShape(serializers.Serializer[Any]):

@@ -163,6 +163,7 @@ def test_a_password_is_taken_as_it_is():
     """No trimming, no normalising: it is a string of bits."""
     kept = hashers.keep(" e\u0301 ")
 
+    assert hashers.matches("\x00", hashers.keep("\x00"))[0]
     assert hashers.matches(" e\u0301 ", kept)[0]
     assert not hashers.matches("e\u0301", kept)[0]
     assert not hashers.matches(" \u00e9 ", kept)[0]

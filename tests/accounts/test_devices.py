@@ -31,10 +31,10 @@ async def test_alice_renames_her_laptop(cast):
     alice = await cast.person("alice")
     laptop = await alice.new_device("laptop")
 
-    renamed = ok(await alice.phone.http.patch(f"devices/{laptop.id}", json={"name": "  Desk, second floor  "}))
+    renamed = ok(await alice.phone.http.patch(f"devices/{laptop.id}", json={"name": "  Desk 👩‍💻, second floor  "}))
     refused = await alice.phone.http.patch(f"devices/{laptop.id}", json={"name": "a\tb"})
 
-    assert (renamed["id"], renamed["name"]) == (laptop.id, "Desk, second floor")
+    assert (renamed["id"], renamed["name"]) == (laptop.id, "Desk 👩‍💻, second floor")
     assert (refused.status_code, refused.json()["field"]) == (400, "name")
     assert [device["name"] for device in (await laptop.gets("devices"))["devices"]] == ["phone", renamed["name"]]
 

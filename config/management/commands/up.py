@@ -13,6 +13,8 @@ from rich.table import Table
 
 from config.supervisor.system import StartFailed, System
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Command(BaseCommand):
     """Starts, watches and stops PostgreSQL, Valkey, the web processes, the workers and beat."""
@@ -32,7 +34,7 @@ class Command(BaseCommand):
             raise CommandError("at least one web process and one worker are needed")
         self.console = Console(soft_wrap=True)
         self.over = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDS:
             signal.signal(number, lambda *_: self._stop())
         system = System(
             Path(settings.VAR_DIR),
@@ -43,6 +45,7 @@ class Command(BaseCommand):
             database_url=os.environ.get("DATABASE_URL", ""),
             valkey_url=os.environ.get("VALKEY_URL", ""),
             broker_url=os.environ.get("BROKER_URL", ""),
+            data=Path(settings.DATA_DIR) if settings.DATA_DIR else None,
             tell=self._say,
         )
         try:
@@ -57,7 +60,7 @@ class Command(BaseCommand):
             pass
         finally:
             # What is being stopped is not stopped twice.
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDS:
                 signal.signal(number, signal.SIG_IGN)
             system.stop()
         self._say("stopped")

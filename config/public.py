@@ -1,0 +1,23 @@
+"""What anybody may ask of the API: the limits."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from kernel import limits
+
+
+class LimitsView(APIView):
+    """Every limit of the product, so that a client need not find them by running into them."""
+
+    authentication_classes: tuple[Any, ...] = ()
+    permission_classes: tuple[Any, ...] = ()
+
+    @extend_schema(operation_id="limits", auth=[], responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """Bytes, counts, seconds (`_s`) and milliseconds (`_ms`), as the names say."""
+        return Response(limits.table())

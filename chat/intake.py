@@ -113,11 +113,13 @@ def accepted_text(message: NewMessage, accepted_at: int) -> str:
 class Intake:
     """One per process: the queue in front of the log."""
 
-    def __init__(self, *, acks: AckBook, on_acked: Callable[[dict[str, list[Origin]]], None]) -> None:
+    def __init__(
+        self, *, acks: AckBook, on_acked: Callable[[dict[str, list[Origin]]], None], session: Session | None = None
+    ) -> None:
         self.rosters = Rosters()
         self._acks = acks
         self._on_acked = on_acked
-        self._session = Session("intake")
+        self._session = session or Session("intake")
         self._committer: Committer[Submission] = Committer("intake", self._commit)
         # Set by whoever watches the pending deliveries: past the bound nothing is accepted.
         self.is_full = False
@@ -173,7 +175,11 @@ class Intake:
         for submission, answer in zip(batch, answers, strict=True):
             by_lane.setdefault(id(submission.lane), (submission.lane, []))[1].append(answer)
         for lane, theirs in by_lane.values():
-            lane.answered(theirs)
+            try:
+                lane.answered(theirs)
+            except Exception:
+                # Its client repeats and gets the same answers; the others must have theirs.
+                logger.exception("%d answers could not be handed over", len(theirs))
 
     def _in_order(self, batch: Sequence[Submission]) -> list[Answer]:
         """Store the batch; what cannot be stored together is tried in smaller parts, one after the other."""
@@ -212,30 +218,34 @@ class Intake:
             if len(batch) > 1:
                 half = len(batch) // 2
                 return self._in_parts(batch[:half]) + self._in_parts(batch[half:])
-            if isinstance(error, TRANSIENT) or not isinstance(error, psycopg2.Error):
-                return [self._refuse(batch[0], Unavailable(retry_after=1))]
-            logger.error("one send could not be stored: %s", type(error).__name__)
-            return [self._refuse(batch[0], InvalidInput("the message could not be stored"))]
+            if isinstance(error, psycopg2.DataError):
+                logger.error("one send could not be stored: %s", type(error).__name__)
+                return [self._refuse(batch[0], InvalidInput("the message could not be stored"))]
+            # Anything else is not the message's fault, and its client must not give it up.
+            if not isinstance(error, TRANSIENT):
+                logger.error("one send is refused for now: %s", type(error).__name__)
+            return [self._refuse(batch[0], Unavailable(retry_after=1))]
 
     def _store(self, batch: Sequence[Submission], *, patient: bool) -> list[Answer]:
         """One transaction. Raises `psycopg2.Error` before anything is answered."""
         answers: dict[int, Answer] = {}
         fresh: dict[str, tuple[int, Submission]] = {}
         look_up: list[tuple[int, Submission, DomainError | None]] = []
-        blocked: dict[tuple[int, str], str] = {}
+        # (lane, room) → the send that the later ones of this batch wait for; None when it has had its turn in this batch.
+        blocked: dict[tuple[int, str], str | None] = {}
         with self._session.cursor() as cursor:
             checked = self._check(cursor, batch, patient=patient)
             for place, submission in enumerate(batch):
                 draft, lane = submission.draft, submission.lane
-                waits_for = blocked.get((id(lane), draft.room), lane.refused.get(draft.room))
+                key = id(lane), draft.room
+                waits_for = blocked.get(key, lane.refused.get(draft.room))
                 if waits_for is not None and waits_for != draft.id:
                     look_up.append((place, submission, EarlierSendRefused(retry_after=1, waits_for=waits_for)))
-                elif error := _why_not(submission, checked):
-                    if error.retryable:
-                        blocked[id(lane), draft.room] = draft.id
+                    continue
+                error = _why_not(submission, checked)
+                blocked[key] = draft.id if error is not None and error.retryable else None
+                if error is not None or draft.id in fresh:
                     look_up.append((place, submission, error))
-                elif draft.id in fresh:
-                    look_up.append((place, submission, None))
                 else:
                     fresh[draft.id] = place, submission
             rows = [_row(submission, checked) for _, submission in fresh.values()]

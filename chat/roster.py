@@ -25,6 +25,8 @@ SELECT r.id, r.kind, r.members_version, r.epoch, array_agg(m.user_id ORDER BY m.
 FROM chat_room r JOIN chat_membership m ON m.room_id = r.id WHERE r.id = ANY(%s::uuid[]) GROUP BY r.id
 """
 
+VERSIONS = "SELECT members_version, epoch FROM chat_room WHERE id = %s::uuid"
+
 # Members of all cached rooms together; beyond it the cache starts again.
 CACHE_MEMBERS = 2_000_000
 
@@ -107,5 +109,10 @@ class Rosters:
         return loaded
 
     def find(self, cursor: Cursor, room: str) -> Roster | None:
-        """A roster for what may be a moment old, such as typing; from the cache if it is there."""
-        return self._rosters.get(room) or self.load(cursor, [room]).get(room)
+        """A room's present roster, outside of any commit (typing); from the cache if that is still true."""
+        roster = self._rosters.get(room)
+        if roster is not None:
+            cursor.execute(VERSIONS, (room,))
+            if cursor.fetchone() == (roster.version, roster.epoch):
+                return roster
+        return self.load(cursor, [room]).get(room)

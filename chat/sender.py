@@ -36,6 +36,7 @@ def submit(intake: Intake, messages: Sequence[Any], *, user: str, device: str, l
         try:
             draft = drafts.parse(raw, sender=user, now_ms=now)
         except DomainError as error:
+            _give_up(raw, lane)
             refused.append(_refusal(raw, error, ref))
         else:
             good.append(Submission(draft, user, device, lane, ref))
@@ -84,6 +85,13 @@ class Post:
         if not self._complete.wait(seconds):
             raise Unavailable(retry_after=1)
         return [self._answers[place] for place in range(self._count)]
+
+
+def _give_up(raw: Any, lane: Lane) -> None:
+    """Later sends need not wait for one that was turned away before its form was looked at, if the form is wrong."""
+    id = drafts.id_of(raw)
+    if id is not None and isinstance(raw.get("room"), str) and lane.turned_away.get(raw["room"]) == id:
+        del lane.turned_away[raw["room"]]
 
 
 def _refusal(raw: Any, error: DomainError, ref: str | None) -> Answer:

@@ -100,7 +100,10 @@ class Services:
         with self._lock:
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:
+                logger.exception("a socket's answers were lost; the others go on")
 
     async def _in_orm(self, fn: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._orm, _with_connection, fn, *args)

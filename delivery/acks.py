@@ -24,7 +24,9 @@ class AckBook:
     def add(self, *, user: str, device: str, seq: int, origins: Sequence[Origin]) -> None:
         """The device has everything up to `seq`; `origins` are the messages newly covered."""
         with self._lock:
-            self._acks[device] = (user, seq)
+            # A socket that was replaced may still say something old.
+            if device not in self._acks or self._acks[device][1] < seq:
+                self._acks[device] = (user, seq)
             if origins:
                 self._owed.setdefault(user, []).extend(origins)
 
@@ -54,7 +56,9 @@ class Taken:
     def failed(self) -> None:
         """Not written: put back what has not been overtaken."""
         with self._book._lock:
-            self._book._acks = {**self.acks, **self._book._acks}
+            for device, (user, seq) in self.acks.items():
+                if device not in self._book._acks or self._book._acks[device][1] < seq:
+                    self._book._acks[device] = (user, seq)
             for user, origins in self.owed.items():
                 self._book._owed.setdefault(user, [])[:0] = origins
 

@@ -28,6 +28,9 @@ from messages import log
 
 logger = logging.getLogger(__name__)
 
+# In how many rooms sends of one socket may wait for one that was over the rate, before it is hung up.
+TURNED_AWAY_ROOMS = 1_000
+
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -256,6 +259,8 @@ class SocketConsumer:
                 self.turned_away.setdefault(raw["room"][:36], raw["id"][:36])
             fields = {"id": raw["id"][:36]} if named else {}
             self._refuse(TooManyRequests(retry_after=round(wait, 3), **fields), frame.ref)
+        if len(self.turned_away) > TURNED_AWAY_ROOMS:
+            self.hang_up(CloseCode.RATE_LIMITED)
 
     def _typing(self, frame: frames.Typing) -> None:
         now = time.monotonic()

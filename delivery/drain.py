@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import psycopg2
+
 from kernel.database import TRANSIENT, Cursor, is_lost, number_array, uuid_array
 from kernel.entries import Origin
 from messages import log
@@ -127,7 +129,8 @@ def drain_batch(cursor: Cursor, *, groups: Sequence[int], mark: int, rows: int, 
     except TRANSIENT:
         raise
     except Exception as error:
-        if len(found) > 1 or is_lost(error):
+        # A statement that does not fit the schema is no row's fault.
+        if len(found) > 1 or is_lost(error) or isinstance(error, psycopg2.ProgrammingError):
             raise
         raise Poison(found[0][1], found[0][0], f"{type(error).__name__}: {error}") from error
 

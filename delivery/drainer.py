@@ -62,9 +62,11 @@ class Mark:
 class Drainer:
     """Delivers what is pending for some worker groups and pushes it."""
 
-    def __init__(self, name: str, groups: Sequence[int], *, skip_locked: bool = False) -> None:
+    def __init__(
+        self, name: str, groups: Sequence[int], *, skip_locked: bool = False, session: Session | None = None
+    ) -> None:
         self.groups = list(groups)
-        self._session = Session(name, **PLANNER)
+        self._session = session or Session(name, **PLANNER)
         self._skip_locked = skip_locked
         self._mark = Mark()
         self._rows = BATCH_ROWS

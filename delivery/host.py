@@ -65,6 +65,8 @@ class Host:
         self._registry = registry
         self._readers = readers
         self._sockets: dict[str, set[Socket]] = {}
+        # Users whose route is known to be published; more may be.
+        self._routed: set[str] = set()
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="registry")
@@ -98,9 +100,11 @@ class Host:
         sockets = self._sockets.setdefault(socket.user, set())
         sockets.add(socket)
         self._count += 1
-        if len(sockets) == 1:
+        if socket.user not in self._routed:
             try:
                 await self._in_thread(lambda: self._registry.route(self.id, add=[socket.user]))
+                if socket.user in self._sockets:
+                    self._routed.add(socket.user)
             except RegistryAway:
                 logger.debug("no route for now; the renewal publishes it")
 
@@ -113,6 +117,7 @@ class Host:
         self._count -= 1
         if not sockets:
             del self._sockets[socket.user]
+            self._routed.discard(socket.user)
             self._threads.submit(self._unroute, socket.user)
 
     def _unroute(self, user: str) -> None:
@@ -241,6 +246,8 @@ class Host:
             try:
                 if not await self._in_thread(self._registry.renew, self.id, {**self._facts, "load": self._count}):
                     await self._in_thread(lambda: self._registry.route(self.id, add=list(self._sockets)))
+                    # Pushes of the time without routes went nowhere.
+                    await self._compare_once()
             except RegistryAway:
                 logger.debug("the lease could not be renewed")
             except Exception:

@@ -44,7 +44,8 @@ class _Hosts:
         with self._lock:
             if time.monotonic() >= self._until:
                 try:
-                    self._hosts = registry.hosts()
+                    # None at all: the registry was wiped, and the hosts come back to it within seconds.
+                    self._hosts = registry.hosts() or self._hosts
                 except RegistryAway:
                     logger.debug("the registry is away; the last known hosts serve on")
                 self._until = time.monotonic() + HOSTS_KEPT_S

@@ -43,8 +43,11 @@ TRANSIENT = (
     psycopg2.errors.SerializationFailure,
     psycopg2.errors.QueryCanceled,
 )
-# The session is gone: open another.
+# The session is gone: open another. Some of it comes with a code: connection, resources, operator, system (classes
+# 08, 53, 57, 58), a transaction that was idle for too long, and a server that has become a read-only standby.
 LOST = (psycopg2.OperationalError, psycopg2.InterfaceError)
+LOST_CLASSES = frozenset({"08", "53", "57", "58"})
+LOST_CODES = frozenset({"25006", "25P03", "25P04"})
 
 
 def connect(name: str, **session: str) -> Connection:
@@ -72,8 +75,13 @@ def connect(name: str, **session: str) -> Connection:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the session that raised this is gone (rather than the statement refused)."""
-    return isinstance(error, LOST) and not isinstance(error, TRANSIENT)
+    """Whether the session that raised this is gone, or its server cannot work now (rather than the statement refused)."""
+    if isinstance(error, TRANSIENT):
+        return False
+    code = getattr(error, "pgcode", None)
+    if code is None:
+        return isinstance(error, LOST)
+    return code[:2] in LOST_CLASSES or code in LOST_CODES
 
 
 def uuid_array(values: Iterable[object]) -> str:
@@ -144,7 +152,7 @@ class Readers:
             session = self._local.session = Session("reader")
         try:
             return self._once(session, fn, *args, **kwargs)
-        except LOST as error:
+        except psycopg2.Error as error:
             if not is_lost(error):
                 raise
             return self._once(session, fn, *args, **kwargs)

@@ -118,7 +118,8 @@ def append(cursor: Cursor, messages: Sequence[NewMessage]) -> dict[str, int]:
             uuid_array(row.device for row in rows),
             nullable(row.recipient for row in rows),
             number_array(row.sent_at for row in rows),
-            "{" + ",".join(row.alg for row in rows) + "}",
+            # Quoted: an unquoted NULL would be none. The alphabet of `alg` needs no escapes.
+            '{"' + '","'.join(row.alg for row in rows) + '"}',
             number_array(row.epoch for row in rows),
             bytes_array(row.ciphertext for row in rows),
         ),

@@ -1,0 +1,1 @@
+from tests.delivery.conftest import _depot, depot  # noqa: F401

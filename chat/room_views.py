@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import DeviceRate
+from accounts.forms import Form
 from chat import rooms
 from chat.rooms import RoomState
 from kernel import limits
@@ -50,39 +51,39 @@ class RoomPageShape(serializers.Serializer[Any]):
     next = serializers.UUIDField(allow_null=True, help_text="pass it as `after`; null at the end")
 
 
-class NewDirectShape(serializers.Serializer[Any]):
+class NewDirectShape(Form):
     """A room of two."""
 
     kind = serializers.ChoiceField(["direct"])
     peer = serializers.UUIDField()
 
 
-class NewGroupShape(serializers.Serializer[Any]):
+class NewGroupShape(Form):
     """A room of up to 1 000; you are its owner and need not be named."""
 
     kind = serializers.ChoiceField(["group"])
     members = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=limits.MEMBERS)
 
 
-class UsersShape(serializers.Serializer[Any]):
+class UsersShape(Form):
     """Users to bring in."""
 
     users = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=limits.MEMBERS)
 
 
-class NewOwnerShape(serializers.Serializer[Any]):
+class NewOwnerShape(Form):
     """Who shall be the owner."""
 
     user = serializers.UUIDField()
 
 
-class RoleShape(serializers.Serializer[Any]):
+class RoleShape(Form):
     """What a member shall be."""
 
     role = serializers.ChoiceField(["admin", "member"])
 
 
-class NothingShape(serializers.Serializer[Any]):
+class NothingShape(Form):
     """An empty object."""
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
+from accounts.forms import Form
+
 MS = "ms since 1970"
 
 
@@ -104,7 +106,7 @@ class MessageStateShape(MessageEntry):
     deliveries = DeliveryShape(many=True, required=False, help_text="for its sender only")
 
 
-class LaterShape(serializers.Serializer[Any]):
+class LaterShape(Form):
     """The proof: a message that was shown before."""
 
     later = serializers.UUIDField()
@@ -117,7 +119,7 @@ class RejectedShape(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(["late"])
 
 
-class SeqShape(serializers.Serializer[Any]):
+class SeqShape(Form):
     """A number of your mailbox."""
 
     seq = serializers.IntegerField(min_value=0)

@@ -195,7 +195,8 @@ class Intake:
                 # Gone with the session, maybe in the middle of COMMIT: storing the same ids again is harmless.
                 self._session.close()
                 if attempt == 2:
-                    logger.warning("the database is away: %d sends refused", len(batch))
+                    if not self.is_database_away:
+                        logger.warning("the database is away: sends are refused until it is back")
                     self.is_database_away = True
                     return [self._refuse(s, Unavailable(retry_after=1)) for s in batch]
             except Exception:

@@ -15,9 +15,6 @@ from redis.retry import Retry
 TIMEOUT_S = 0.3
 OPEN_S = 1.0
 
-# Every key of ours in Valkey starts with this; the channel layer's and Celery's have prefixes of their own.
-PREFIX = "letterlock"
-
 
 class Away(redis.ConnectionError):
     """The breaker is open: Valkey was away within the last second."""
@@ -77,4 +74,4 @@ def client() -> Valkey:
 
 def key(*parts: object) -> str:
     """A key of ours: the parts behind the prefix, joined by colons."""
-    return ":".join((PREFIX, *map(str, parts)))
+    return ":".join((settings.KEY_PREFIX, *map(str, parts)))

@@ -11,6 +11,7 @@
   Each test makes its own users and rooms, and asks about those only.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from typing import Any
@@ -21,8 +22,16 @@ from pytest_django import DjangoDbBlocker
 from config.supervisor.system import System
 from tests.cast import Cast
 from tests.services import services
+from tests.up.conftest import NEEDED
 
 _numbers = count(1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What this run did not look at is said, not passed over."""
+    if missing := [name for name in NEEDED if not os.environ.get(name)]:
+        terminalreporter.section("not tested: installed PostgreSQL, Redis and RabbitMQ", yellow=True)
+        terminalreporter.line(f"Set {', '.join(missing)} to run tests/up/test_installed.py too.")
 
 
 @pytest.fixture(scope="session", autouse=True)

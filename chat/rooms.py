@@ -275,8 +275,9 @@ def _states(rooms: Iterable[Room]) -> list[RoomState]:
     rooms = list(rooms)
     members: dict[UUID, list[Member]] = {room.id: [] for room in rooms}
     rows = Membership.objects.filter(room__in=rooms).order_by("room_id", "user_id")
-    for room_id, *member, joined_at in rows.values_list("room_id", "user_id", "user__username", "role", "joined_at"):
-        members[room_id].append(Member(*member, _ms(joined_at)))
+    columns = rows.values_list("room_id", "user_id", "user__username", "role", "joined_at")
+    for room_id, user, username, role, joined_at in columns:
+        members[room_id].append(Member(user, username, role, _ms(joined_at)))
     return [
         RoomState(room.id, room.kind, room.members_version, room.epoch, _ms(room.created_at), members[room.id])
         for room in rooms

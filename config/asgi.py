@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# What a request asks of the database is short, or it is refused (503). Not in settings.py: migrations and commands take longer.
+# Sessions of kernel/database.py bring their own.
+os.environ.setdefault("PGOPTIONS", "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000")
 
 import django
 

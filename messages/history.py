@@ -208,7 +208,8 @@ def _object(line: Line, stored: dict[str, tuple[Any, ...]], states: dict[str, St
         text = HIDDEN
     else:
         state = states.get(line.message, NOTHING)
-        text = message_text(*stored[line.message], delivered=state.delivered, read=state.read)
+        columns = (*stored[line.message], *state)
+        text = message_text(*columns)
     return f'{{"seq":{line.seq},{text}}}'
 
 

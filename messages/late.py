@@ -82,7 +82,7 @@ def _shown(user: UUID, *ids: UUID) -> dict[UUID, tuple[UUID, Shown]]:
     rows = Entry.objects.filter(user_id=user, message_id__in=ids, kind=Kind.MESSAGE)
     seqs: dict[UUID, int] = {id: seq for id, seq in rows.values_list("message_id", "seq") if id is not None}
     found = Message.objects.filter(id__in=seqs).values_list("id", "sender_id", "room_id", "device_id", "sent_at")
-    return {id: (sender, Shown(seqs[id], *rest)) for id, sender, *rest in found}
+    return {id: (sender, Shown(seqs[id], room, device, at)) for id, sender, room, device, at in found}
 
 
 def _announce(user: UUID, sender: UUID, message_id: UUID, message: Shown) -> None:

@@ -67,7 +67,12 @@ class HiddenEntry(_Numbered):
 
 def entries() -> PolymorphicProxySerializer:
     """A list of entries of any kind."""
-    kinds = {"message": MessageEntry, "rejection": RejectionEntry, "room": RoomEntry, "hidden": HiddenEntry}
+    kinds: dict[str, Any] = {
+        "message": MessageEntry,
+        "rejection": RejectionEntry,
+        "room": RoomEntry,
+        "hidden": HiddenEntry,
+    }
     return PolymorphicProxySerializer("Entry", kinds, resource_type_field_name="kind", many=True)
 
 

@@ -1,13 +1,13 @@
 """The Python client of Letterlock: one device of one user, over asyncio. Imports nothing of the server.
 
-    client.Client        what an application uses; docs/client.md shows how
-    client.protocol      the rules, without I/O
-    client.transport     REST and the socket
-    client.store         the device's SQLite file
+client.Client        what an application uses; docs/client.md shows how
+client.protocol      the rules, without I/O
+client.transport     REST and the socket
+client.store         the device's SQLite file
 """
 
 from client.client import Client
-from client.connection import VERSION as __version__
+from client.connection import VERSION
 from client.errors import (
     CannotOpen,
     LetterlockError,
@@ -75,6 +75,6 @@ __all__ = [
     "StoreInUse",
     "Unreachable",
     "UserId",
-    "__version__",
     "is_late",
 ]
+__version__ = VERSION

@@ -54,7 +54,7 @@ class Client:
         self._store = Store(store)
         self._rest = Rest(url)
         self._session = Session(self._rest, self._store, patience=patience)
-        self._hub = Hub(lambda after, limit: self._receiver.read_events(after, limit))
+        self._hub = Hub()
         sealer = sealer or NoEncryption()
         self._sender = Sender(self._store, self._session, sealer, self._hub, now_ms)
         self._receiver = Receiver(self._store, self._session, sealer, self._hub, self._sender)
@@ -226,7 +226,8 @@ class Client:
     def failed(self) -> list[tuple[MessageId, RoomId, bytes, Problem]]:
         """Messages that were refused for good, with their bodies, until they are discarded."""
         return [
-            (draft.message.id, draft.message.room, draft.body, problem) for draft, problem in self._store.drafts.failed()
+            (draft.message.id, draft.message.room, draft.body, problem)
+            for draft, problem in self._store.drafts.failed()
         ]
 
     def discard(self, message: MessageId) -> bool:
@@ -290,7 +291,7 @@ class Client:
 
         To process every entry once, keep `event.seq` of the last one, and begin after it the next time.
         """
-        return self._hub.subscribe(self.stored if after is None else after)
+        return self._hub.subscribe(self.stored if after is None else after, self._receiver.read_events)
 
     def on(self, kind: type[E], callback: Callable[[E], Awaitable[None] | None], *, after: int | None = None) -> None:
         """Have `callback` called for each event of a kind, one after the other."""
@@ -330,7 +331,9 @@ class Client:
         marks = self._store.rooms.receipts_of(found.entry.room, found.entry.device)
         seq = found.entry.seq
         return {
-            user: "read" if read >= seq else "delivered" for user, delivered, read in marks if max(delivered, read) >= seq
+            user: "read" if read >= seq else "delivered"
+            for user, delivered, read in marks
+            if max(delivered, read) >= seq
         }
 
     async def fetch_receipts(self, room: RoomId) -> None:

@@ -1,14 +1,14 @@
 """What can go wrong, as one family.
 
-    LetterlockError
-      ├── Refused            the server said no; `problem` says why and whether a repeat may succeed
-      │     └── SendRefused  a message that will not be accepted; `message` names it
-      ├── Unreachable        no answer: the network or the server is away
-      ├── SignedOut          this device has no valid sign-in (never had, signed out, or revoked)
-      ├── MalformedFrame     the server said something that docs/protocol.md does not know
-      ├── MailboxDiverged    the server's mailbox is not the one that the local store follows
-      ├── StoreInUse         another client has this store open
-      └── CannotOpen         a body that the sealer cannot open
+LetterlockError
+  ├── Refused            the server said no; `problem` says why and whether a repeat may succeed
+  │     └── SendRefused  a message that will not be accepted; `message` names it
+  ├── Unreachable        no answer: the network or the server is away
+  ├── SignedOut          this device has no valid sign-in (never had, signed out, or revoked)
+  ├── MalformedFrame     the server said something that docs/protocol.md does not know
+  ├── MailboxDiverged    the server's mailbox is not the one that the local store follows
+  ├── StoreInUse         another client has this store open
+  └── CannotOpen         a body that the sealer cannot open
 """
 
 from client.protocol.ids import MessageId

@@ -188,13 +188,12 @@ class Subscription:
 class Hub:
     """Hands every event to every subscription."""
 
-    def __init__(self, read: Callable[[int, int], Sequence[EntryEvent]]) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
 
-    def subscribe(self, after: int) -> Subscription:
-        """Listen to the entries after a seq, and to the news."""
-        subscription = Subscription(after, self._read, self._subscriptions.remove)
+    def subscribe(self, after: int, read: Callable[[int, int], Sequence[EntryEvent]]) -> Subscription:
+        """Listen to the entries after a seq, which `read(after, limit)` gets from the store, and to the news."""
+        subscription = Subscription(after, read, self._subscriptions.remove)
         self._subscriptions.append(subscription)
         return subscription
 

@@ -1,6 +1,6 @@
 """From the wire to the application.
 
-    a frame's entries | inbox: order, doubles, gaps, late ones | one transaction in the store | events; then the ack
+a frame's entries | inbox: order, doubles, gaps, late ones | one transaction in the store | events; then the ack
 """
 
 import time

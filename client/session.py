@@ -78,7 +78,8 @@ class Session:
         if tokens.access != refused and tokens.access_expires_at > time.time() * 1000 + EARLY_MS:
             return tokens.access
         async with self._refreshing:
-            if self.signed_in.tokens.access == tokens.access:
+            # Compared by the refresh token: access tokens of the same second can be alike.
+            if self.signed_in.tokens.refresh == tokens.refresh:
                 await self._refresh(tokens)
         return self.signed_in.tokens.access
 

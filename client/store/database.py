@@ -46,7 +46,7 @@ class Database:
         if self.path != ":memory:":
             # SQLite gives its -wal file the mode of the database, so this decides for both.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            os.chmod(self.path, 0o600)
+            Path(self.path).chmod(0o600)
         self._sqlite = sqlite3.connect(self.path, isolation_level=None, timeout=0.5)
         self._inside = False
         try:

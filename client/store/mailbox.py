@@ -70,9 +70,7 @@ class Mailbox:
                     self._reject(entry)
 
     def _reject(self, entry: RejectionEntry) -> None:
-        self._database.run(
-            "INSERT OR IGNORE INTO rejections VALUES (?, ?, ?)", entry.message, entry.by, entry.reason
-        )
+        self._database.run("INSERT OR IGNORE INTO rejections VALUES (?, ?, ?)", entry.message, entry.by, entry.reason)
         # Refused by another device of this user: then it counts as refused here, too.
         self._database.run(
             "UPDATE messages SET refused = 1 WHERE id = ? AND ? = (SELECT value FROM facts WHERE name = 'user')",

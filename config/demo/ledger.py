@@ -69,19 +69,23 @@ def check(ledger: Ledger, mailboxes: Mailboxes) -> list[Fault]:
             faults += _check_contents(ledger, user, device, heard)
             for room, record in ledger.items():
                 if user in record.members:
-                    faults += _check_room(record, user, device, [entry for entry in heard if entry.room == room and entry.id])
+                    faults += _check_room(
+                        record, user, device, [entry for entry in heard if entry.room == room and entry.id]
+                    )
     return faults
 
 
 def _check_numbers(user: str, devices: Mapping[str, Heard]) -> list[Fault]:
     faults = []
     newest = max((heard[-1].seq for heard in devices.values() if heard), default=0)
-    reference = max(devices.values(), key=len, default=())
+    reference: Heard | None = None  # the first that is whole: the others must be equal to it
     for device, heard in devices.items():
         seqs = [entry.seq for entry in heard]
-        if seqs != list(range(1, newest + 1)):
+        whole = seqs == list(range(1, newest + 1))
+        reference = heard if reference is None and whole else reference
+        if not whole:
             faults.append(Fault("numbers", user, device, "", f"heard {_ranges(seqs)} instead of 1 to {newest}"))
-        elif list(heard) != list(reference):
+        elif reference is not None and list(heard) != list(reference):
             faults.append(Fault("differs", user, device, "", "its entries differ from those of another device"))
     return faults
 
@@ -95,7 +99,9 @@ def _check_contents(ledger: Ledger, user: str, device: str, heard: Heard) -> lis
             faults.append(Fault("doubled", user, device, expected.get(id_, ""), f"{id_} came {count} times"))
         if id_ not in expected:
             faults.append(Fault("foreign", user, device, "", f"{id_} was not sent to this user"))
-    return faults + [Fault("late", user, device, entry.room, f"{entry.id} came too late") for entry in heard if entry.refused]
+    return faults + [
+        Fault("late", user, device, entry.room, f"{entry.id} came too late") for entry in heard if entry.refused
+    ]
 
 
 def _check_room(record: RoomLedger, user: str, device: str, heard: Heard) -> list[Fault]:

@@ -62,7 +62,7 @@ def read_play(path: Path = PLAY) -> list[Scene]:
 
 def _speech(speaker: str, text: str) -> Speech:
     # What two say together, the first one sends for both.
-    return Speech(speaker.split(" & ")[0], tuple(text.split("\n")))
+    return Speech(speaker.partition(" & ")[0], tuple(text.split("\n")))
 
 
 def cast_of(scenes: Sequence[Scene], most: int) -> list[str]:

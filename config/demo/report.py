@@ -93,6 +93,8 @@ def print_faults(console: Console, faults: Sequence[Fault], names: Mapping[str, 
     """The first of them, in words."""
     for fault in faults[:20]:
         where = f" in {fault.room}" if fault.room else ""
-        console.print(f"[red]{fault.kind}[/]: {names.get(fault.user, fault.user)}, device {fault.device}{where}: {fault.detail}")
+        console.print(
+            f"[red]{fault.kind}[/]: {names.get(fault.user, fault.user)}, device {fault.device}{where}: {fault.detail}"
+        )
     if len(faults) > 20:
         console.print(f"… and {len(faults) - 20} more")

@@ -14,8 +14,7 @@ from client.protocol.ids import RoomId, UserId
 from config.demo.ledger import Entry, Line, RoomLedger
 from config.demo.play import Part, Speech
 
-# How long setting up may wait for the rates of sign-in, and how long everything may take to arrive at the end.
-PATIENCE_S = 600.0
+# How long everything may take to arrive at the end.
 SETTLE_S = 60.0
 
 
@@ -37,7 +36,10 @@ class Device:
 
     def _open(self) -> Client:
         return Client(
-            self._stage.a_host(), self._path, carrier="rest" if self._by_rest else "socket", patience=PATIENCE_S
+            self._stage.a_host(),
+            self._path,
+            carrier="rest" if self._by_rest else "socket",
+            patience=self._stage.patience,
         )
 
     async def begin(self) -> None:
@@ -93,8 +95,12 @@ def _entry(message: Message) -> Entry:
 class Stage:
     """One performance. `told(what, number)` hears of progress: `cast`, `accepted` and `delivered`."""
 
-    def __init__(self, urls: list[str], folder: Path, parts: list[Part], *, seed: int, told: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, urls: list[str], folder: Path, parts: list[Part], *, seed: int, patience: float,
+        told: Callable[[str, int], None],
+    ) -> None:  # fmt: skip
         self._urls = urls
+        self.patience = patience
         self._folder = folder
         self._told = told
         self._chance = random.Random(seed)
@@ -152,6 +158,7 @@ class Stage:
 
     async def open_rooms(self) -> None:
         """A direct room for two who talk alone, a group for every other scene; its first speaker is the owner."""
+
         async def open_room(part: Part) -> None:
             owner, *others = [self.users[speaker] for speaker in part.speakers]
             client = self.devices[part.speakers[0]][0].client
@@ -243,7 +250,7 @@ class Stage:
         """A new device of the first speaker, which reads the whole history over REST: whose it is, and what it read."""
         speaker = self.speakers[0]
         username = self.devices[speaker][0].client.me.username
-        async with Client(self.a_host(), self._folder / "new.db", patience=PATIENCE_S) as client:
+        async with Client(self.a_host(), self._folder / "new.db", patience=self.patience) as client:
             await client.sign_in(username, self._password, device_name="new")
             await client.fetch_history()
             entries = client.mailbox(limit=10**9)

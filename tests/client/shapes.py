@@ -12,7 +12,13 @@ KITCHEN, GARDEN = RoomId("kitchen"), RoomId("garden")
 
 
 def message_entry(
-    seq: int, *, id: str | None = None, room: RoomId = KITCHEN, device: DeviceId = PHONE, sent_at: int = 0, sender: UserId = ALICE
+    seq: int,
+    *,
+    id: str | None = None,
+    room: RoomId = KITCHEN,
+    device: DeviceId = PHONE,
+    sent_at: int = 0,
+    sender: UserId = ALICE,
 ) -> MessageEntry:
     return MessageEntry(
         seq=seq, id=MessageId(id or f"m{seq}"), room=room, sender=sender, device=device, recipient=None,

@@ -32,7 +32,9 @@ def test_every_server_example_of_the_page_is_understood(example):
 def test_every_client_example_of_the_page_is_spelled_alike():
     spelled = [
         Hello("eyJhbGciOi…", "letterlock-py", "0.1.0"),
-        Send("17", (Outgoing(MESSAGE, ROOM, UserId("u"), None, 1795385284123, "chat.e2ee.v1", 0, Ciphertext(b"opaque")),)),
+        Send(
+            "17", (Outgoing(MESSAGE, ROOM, UserId("u"), None, 1795385284123, "chat.e2ee.v1", 0, Ciphertext(b"opaque")),)
+        ),
         Ack(42),
         Read(ROOM, 42),
         Reject(MESSAGE, MessageId("019ab0c4-7d3e-7aaa-8bbb-0123456789ac")),

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from client import LetterlockError
 from config import running
 from config.demo.ledger import Entry, Fault, check
-from config.demo.play import cast_of, parts_of, read_play
+from config.demo.play import Part, cast_of, parts_of, read_play
 from config.demo.report import print_faults, rooms_table, users_table
 from config.demo.stage import Stage
 
@@ -30,8 +30,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
         parser.add_argument("--seconds", type=float, help="perform what fits in this time (default: the whole play)")
-        parser.add_argument("--users", type=int, default=30, help="the speakers with the most to say (default: all, 23)")
+        parser.add_argument(
+            "--users", type=int, default=30, help="the speakers with the most to say (default: all, 23)"
+        )
         parser.add_argument("--url", help="where the system is (default: what `manage.py up` has recorded)")
+        parser.add_argument(
+            "--patience", type=float, default=600, help="seconds to wait for the rates of sign-in (default: 600)"
+        )
         parser.add_argument("--seed", type=int, default=1600, help="of the mishaps and of who speaks where")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -48,9 +53,9 @@ class Command(BaseCommand):
             console = Console(width=WIDTH)
         with tempfile.TemporaryDirectory(prefix="letterlock-demo-") as folder:
             try:
-                good = asyncio.run(_perform(console, urls, Path(folder), parts, options["seconds"], options["seed"]))
+                good = asyncio.run(_perform(console, urls, Path(folder), parts, options))
             except* LetterlockError as group:
-                raise CommandError(f"the performance broke off: {_first(group)}") from group
+                raise CommandError(f"the performance broke off: {_first(group)!r}") from group
         if not good:
             raise CommandError("the check found faults")
 
@@ -60,15 +65,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _perform(
-    console: Console, urls: list[str], folder: Path, parts: list[Any], seconds: float | None, seed: int
-) -> bool:
+async def _perform(console: Console, urls: list[str], folder: Path, parts: list[Part], options: dict[str, Any]) -> bool:
     began = time.monotonic()
     progress = Progress(
         TextColumn("{task.description:10}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )
     bars = {name: progress.add_task(name, total=None) for name in ("cast", "accepted", "delivered")}
-    stage = Stage(urls, folder, parts, seed=seed, told=lambda what, count: progress.advance(bars[what], count))
+    stage = Stage(
+        urls, folder, parts, seed=options["seed"], patience=options["patience"],
+        told=lambda what, count: progress.advance(bars[what], count),
+    )  # fmt: skip
+    seconds: float | None = options["seconds"]
     devices = {speaker: len(found) for speaker, found in stage.devices.items()}
     progress.update(bars["cast"], total=sum(devices.values()))
     progress.update(bars["accepted"], total=sum(part.lines for part in parts))
@@ -89,7 +96,9 @@ async def _perform(
             played = time.monotonic() - opened
             accepted = sum(len(record.lines) for record in stage.ledger.values())
             expected = sum(
-                len(record.lines) * len(stage.devices_of(user)) for record in stage.ledger.values() for user in record.members
+                len(record.lines) * len(stage.devices_of(user))
+                for record in stage.ledger.values()
+                for user in record.members
             )
             progress.update(bars["accepted"], total=accepted)
             progress.update(bars["delivered"], total=expected)
@@ -103,11 +112,14 @@ async def _perform(
 def _report(
     console: Console, stage: Stage, settled: bool, late_speaker: str, history: list[Entry], played: float
 ) -> bool:
-    names = {user: speaker for speaker, user in stage.users.items()}
-    mailboxes = {
-        stage.users[speaker]: {device.name: device.heard for device in devices} for speaker, devices in stage.devices.items()
+    names: dict[str, str] = {user: speaker for speaker, user in stage.users.items()}
+    mailboxes: dict[str, dict[str, list[Entry]]] = {
+        stage.users[speaker]: {device.name: device.heard for device in devices}
+        for speaker, devices in stage.devices.items()
     }
-    outages = {stage.users[speaker]: [device.outages for device in devices] for speaker, devices in stage.devices.items()}
+    outages: dict[str, list[int]] = {
+        stage.users[speaker]: [device.outages for device in devices] for speaker, devices in stage.devices.items()
+    }
     mailboxes[stage.users[late_speaker]]["new"] = history
     faults: list[Fault] = check(stage.ledger, mailboxes)
     accepted = sum(len(record.lines) for record in stage.ledger.values())

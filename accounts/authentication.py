@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts import tokens
+from accounts.addresses import address_of
 from accounts.tokens import Principal
 from kernel import rates
 from kernel.errors import Unauthenticated
@@ -38,6 +39,15 @@ class DeviceRate(BaseThrottle):
         """Raises `TooManyRequests`, which says when to come back."""
         if isinstance(request.user, Principal):
             rates.take("request", request.user.device_id)
+        return True
+
+
+class AddressRate(BaseThrottle):
+    """Counts a request of somebody who has not signed in against the address it comes from ("address" in the table)."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        """Raises `TooManyRequests`, which says when to come back."""
+        rates.take("address", address_of(request))
         return True
 
 

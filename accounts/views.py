@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from accounts import devices, sessions, users
 from accounts.addresses import address_of
-from accounts.authentication import DeviceRate
+from accounts.authentication import AddressRate, DeviceRate
 from accounts.forms import Problem
 from accounts.serializers import (
     AccountForm,
@@ -44,6 +44,7 @@ class Public(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = (AddressRate,)
 
 
 class Private(APIView):

@@ -149,8 +149,8 @@ def intake(session=None):
 
 def terminate(pid):
     """End a session's server side, and wait until it is gone."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 2000)", (pid,))
+    query("SELECT pg_terminate_backend(%s)", pid)
+    until(lambda: not query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid), f"the end of session {pid}")
 
 
 class FragileCursor(psycopg2.extensions.cursor):

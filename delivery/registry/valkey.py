@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import orjson
 import redis
+from django.conf import settings
 
 from delivery.registry import RegistryAway
 from kernel import valkey
@@ -69,7 +70,7 @@ class ValkeyRegistry:
     def hosts(self) -> list[str]:
         """See `Registry.hosts`."""
         try:
-            return sorted(host.decode() for host in valkey.client().eval(LIVE, 1, HOSTS, valkey.PREFIX))
+            return sorted(host.decode() for host in valkey.client().eval(LIVE, 1, HOSTS, settings.KEY_PREFIX))
         except redis.RedisError as error:
             raise RegistryAway from error
 

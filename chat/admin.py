@@ -47,14 +47,16 @@ class Rooms(Shown):
     @admin.display(description="members")
     def members(self, room: Room) -> SafeString:
         """Everybody in the room: a room is bounded."""
-        rows = room.memberships.select_related("user").order_by("joined_at", "user_id")[:MEMBERS]
+        rows = room.memberships.order_by("joined_at", "user_id")
         address = reverse("admin:accounts_user_changelist")
         lines = format_html_join(
             "",
             '<tr><td><a href="{}{}/change/">{}</a></td><td>{}</td><td>{}</td><td>{}</td></tr>',
             (
-                (address, row.user_id, row.user.username, row.user_id, row.role, f"{row.joined_at:%Y-%m-%d %H:%M:%S}")
-                for row in rows
+                (address, user, name, user, role, f"{joined_at:%Y-%m-%d %H:%M:%S}")
+                for user, name, role, joined_at in rows.values_list("user_id", "user__username", "role", "joined_at")[
+                    :MEMBERS
+                ]
             ),
         )
         return format_html("<table><tr><th>user</th><th>id</th><th>role</th><th>since (UTC)</th></tr>{}</table>", lines)

@@ -134,11 +134,15 @@ def find_trace(message_id: UUID) -> Trace | None:
     others = {message["sender_id"], message["recipient_id"]} - {None} | refusals.keys()
     gone = _named_by_changes(message["sender_id"], message["room_id"])
     everybody = present | others | gone
+    entries = Entry.objects.filter(user_id__in=everybody, message_id=message_id, kind=Kind.MESSAGE)
+    seqs = dict(entries.values_list("user_id", "seq"))
     queues = dict(Slot.objects.values_list("slot", "queue_id"))
-    waiting = [_waiting(row, queues) for row in _deliveries(Pending, message_id, everybody)]
-    set_aside = [_set_aside(row, queues) for row in _deliveries(Dead, message_id, everybody)]
+    # Only for those who lack it: in a backlog, looking costs something.
+    lacking = everybody - seqs.keys()
+    waiting = [_waiting(row, queues) for row in _deliveries(Pending, message_id, lacking)]
+    set_aside = [_set_aside(row, queues) for row in _deliveries(Dead, message_id, lacking)]
     # Who has left may never have been a recipient: only a trace of it makes them one.
-    copies = _copies(message_id, message, everybody, present | others, waiting, set_aside, refusals)
+    copies = _copies(message, seqs, present | others, waiting, set_aside, refusals)
     names = dict(User.objects.filter(id=message["sender_id"]).values_list("id", "username"))
     device_names = dict(Device.objects.filter(id=message["device_id"]).values_list("id", "name"))
     return Trace(
@@ -162,17 +166,14 @@ def find_trace(message_id: UUID) -> Trace | None:
 
 
 def _copies(
-    message_id: UUID,
     message: dict[str, Any],
-    everybody: Collection[UUID],
+    seqs: dict[UUID, int],
     recipients: Collection[UUID],
     waiting: Iterable[Waiting],
     set_aside: Iterable[SetAside],
     refusals: dict[UUID, Refusal],
 ) -> list[Copy]:
     """One line per recipient, the sender first, then by name."""
-    entries = Entry.objects.filter(user_id__in=everybody, message_id=message_id, kind=Kind.MESSAGE)
-    seqs = dict(entries.values_list("user_id", "seq"))
     pending = {user for row in waiting for user in row.recipients}
     dead = {user for row in set_aside for user in row.recipients}
     concerned = {*recipients, *seqs, *pending, *dead}

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from delivery import dead
-from delivery.backlog import COUNTED, read_backlog
+from delivery.backlog import COUNTED, estimate, read_backlog
 from delivery.models import Dead, Queue, Slot
 from kernel.admin_pages import Shown, as_uuid
 from messages.models import Kind
@@ -31,13 +31,14 @@ class Queues(Shown):
         if not self.has_view_permission(request):
             raise PermissionDenied
         queues = read_backlog()
+        is_more = any(queue.is_more for queue in queues)
         context = {
             "title": "Queue backlog",
             "opts": self.opts,
             "queues": queues,
             "counted": COUNTED,
-            "pending": sum(queue.pending for queue in queues),
-            "is_more": any(queue.is_more for queue in queues),
+            "pending": estimate() if is_more else sum(queue.pending for queue in queues),
+            "is_more": is_more,
             "dead": sum(queue.dead for queue in queues),
             "oldest_s": max((queue.oldest_s for queue in queues if queue.oldest_s is not None), default=None),
         }
@@ -66,8 +67,9 @@ class DeadDeliveries(Shown):
     actions: ClassVar = ["retry", "delete_selected"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without what is to be delivered."""
-        return super().get_queryset(request).defer("payload")
+        """Without what is to be delivered; with the queue that the slot belongs to now."""
+        queue = Slot.objects.filter(slot=OuterRef("slot")).values("queue_id")[:1]
+        return super().get_queryset(request).defer("payload").annotate(queue_name=Subquery(queue))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -89,9 +91,9 @@ class DeadDeliveries(Shown):
         return bool(request.user.has_perm("delivery.change_dead"))
 
     @admin.display(description="queue")
-    def queue(self, row: Dead) -> str:
-        """The queue that the slot belongs to now."""
-        return Slot.objects.filter(slot=row.slot).values_list("queue_id", flat=True).first() or "?"
+    def queue(self, row: Any) -> str:
+        """Where it would be tried again."""
+        return str(row.queue_name or "?")
 
     @admin.display(description="kind")
     def what(self, row: Dead) -> str:

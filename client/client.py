@@ -250,6 +250,10 @@ class Client:
         if "keeper" in self._tasks:
             await _end(self._tasks.pop("keeper"))
 
+    def hurry(self) -> None:
+        """Connect now if a back-off is running: the network is back, or the user is waiting. Use it for events, not in a loop."""
+        self._keeper.hurry()
+
     def drop(self) -> None:
         """Lose the socket as a dead network would; the client comes back by itself. For tests."""
         self._keeper.abort()

@@ -1,6 +1,7 @@
 """The keeper gives a device one connection after the other, for as long as that can succeed (protocol §4.3, §4.4)."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -36,6 +37,7 @@ class Keeper:
         self._carries = carries
         self._on_live = on_live
         self._live = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._afterwards: asyncio.Task[None] | None = None
         self.state = State.OFFLINE
         self.connects = 0
@@ -83,8 +85,18 @@ class Keeper:
             refused = token if step is Next.REFRESH else None
             backoff = backoff.after(time.monotonic() - began)
             if not at_once:
-                await asyncio.sleep(_delay(backoff, step, reason))
+                await self._rest(_delay(backoff, step, reason))
                 backoff = backoff.failed()
+
+    async def _rest(self, delay: float) -> None:
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._hurry.wait()
+
+    def hurry(self) -> None:
+        """Try now what would be tried later."""
+        self._hurry.set()
 
     async def _life(self, refused: str | None) -> tuple[LetterlockError, str | None]:
         """One connection from beginning to end: why it ended, and the token that it used."""

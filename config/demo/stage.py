@@ -180,6 +180,8 @@ class Stage:
             nemesis.cancel()
             await asyncio.gather(nemesis, return_exceptions=True)
         await asyncio.gather(*self._mishaps)
+        for device in self.all_devices:
+            device.client.hurry()
 
     async def _play(self, part: Part) -> None:
         for speech in part.speeches:
@@ -192,6 +194,7 @@ class Stage:
         device = self._chance.choice(self.devices[speech.speaker])
         async with device.speaking:
             client, me = device.client, device.client.me
+            client.hurry()  # its user is waiting
             if heard := [entry.seq for entry in device.heard[-50:] if entry.room == room]:
                 client.read(RoomId(room), heard[-1])
             ids = client.queue(RoomId(room), *(line.encode() for line in speech.lines))

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from delivery import dead
-from delivery.backlog import COUNTED, estimate, read_backlog
+from delivery.backlog import COUNTED, age, estimate, read_backlog
 from delivery.models import Dead, Queue, Slot
 from kernel.admin_pages import Shown, as_uuid
 from messages.models import Kind
@@ -40,7 +40,7 @@ class Queues(Shown):
             "pending": estimate() if is_more else sum(queue.pending for queue in queues),
             "is_more": is_more,
             "dead": sum(queue.dead for queue in queues),
-            "oldest_s": max((queue.oldest_s for queue in queues if queue.oldest_s is not None), default=None),
+            "oldest": age(max((queue.oldest_s for queue in queues if queue.oldest_s is not None), default=None)),
         }
         return TemplateResponse(
             request, "admin/delivery/backlog.html", {**self.admin_site.each_context(request), **context}

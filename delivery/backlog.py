@@ -35,6 +35,11 @@ class SlotBacklog:
     pending: int
     oldest_s: float | None
 
+    @property
+    def oldest(self) -> str:
+        """The same for people."""
+        return age(self.oldest_s)
+
 
 @dataclass(frozen=True)
 class QueueBacklog:
@@ -59,6 +64,20 @@ class QueueBacklog:
     def oldest_s(self) -> float | None:
         """Age of the oldest in seconds, None when nothing waits."""
         return max((slot.oldest_s for slot in self.slots if slot.oldest_s is not None), default=None)
+
+    @property
+    def oldest(self) -> str:
+        """The same for people."""
+        return age(self.oldest_s)
+
+
+def age(seconds: float | None) -> str:
+    """How long ago, for people: seconds as long as they matter."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def estimate() -> int:

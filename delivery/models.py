@@ -11,6 +11,9 @@ class Queue(models.Model):
     # Queues of one group are consumed by the same workers and drained by one wake-up.
     group = models.SmallIntegerField(default=0)
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class Slot(models.Model):
     """Which queue a slot of recipients belongs to. The truth; moved under the locks of both queues."""
@@ -60,6 +63,9 @@ class Dead(models.Model):
     class Meta:
         verbose_name = "dead delivery"
         verbose_name_plural = "dead deliveries"
+
+    def __str__(self) -> str:
+        return f"delivery {self.pending_id} of slot {self.slot}"
 
 
 class BlockCopy(models.Model):

@@ -20,10 +20,11 @@ else:
 COUNTED: Final = 10_000
 PAGES: Final = 100
 
-# The statistics of the table, or of its partitions: the parent of partitions has none.
+# The statistics of the table, or of its partitions: the parent's are as old as the last ANALYZE by hand.
 _ESTIMATE: Final = """
-    SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class WHERE oid = %(table)s::regclass
-        OR oid IN (SELECT relid FROM pg_partition_tree(%(table)s::regclass) WHERE isleaf)
+    SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class
+    WHERE relkind = 'r' AND (oid = %(table)s::regclass
+        OR oid IN (SELECT relid FROM pg_partition_tree(%(table)s::regclass) WHERE isleaf))
 """
 
 

@@ -33,12 +33,22 @@ class Message(models.Model):
     epoch = models.IntegerField()
     ciphertext = models.BinaryField()
 
+    def __str__(self) -> str:
+        # For staff's eyes and logs: never what it says.
+        return f"message {self.id}"
+
 
 class Mailbox(models.Model):
     """A user's mailbox: the newest number given. Changed only under this row's lock."""
 
     user_id = models.UUIDField(primary_key=True)
     last_seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "mailboxes"
+
+    def __str__(self) -> str:
+        return f"mailbox of {self.user_id}"
 
 
 class Entry(models.Model):

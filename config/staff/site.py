@@ -24,6 +24,8 @@ class Site(AdminSite):
 
     site_header = site_title = "Letterlock"
     index_title = "Staff"
+    # "View site": what there is to see is the API.
+    site_url = "/api/v1/docs"
 
     def get_urls(self) -> list[Any]:
         """With the page that follows one message."""

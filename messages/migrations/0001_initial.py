@@ -103,6 +103,7 @@ class Migration(migrations.Migration):
                     ("user_id", models.UUIDField(primary_key=True, serialize=False)),
                     ("last_seq", models.BigIntegerField(default=0)),
                 ],
+                options={"verbose_name_plural": "mailboxes"},
             ),
         ),
         table(

@@ -180,8 +180,8 @@ class SocketConsumer:
         await self._around.host.enter(self)
         if services.is_revoked(device):
             raise Unauthenticated("the device was revoked")
-        newest, acknowledged = await self._around.readers.run(log.positions, self.user, self.device)
-        session = Session(acknowledged=acknowledged, newest=newest)
+        newest, acknowledged, delivered = await self._around.readers.run(log.positions, self.user, self.device)
+        session = Session(acknowledged=acknowledged, newest=newest, delivered=delivered)
         self._out.append(
             frames.welcome(
                 user=self.user,

@@ -63,6 +63,7 @@ class Session:
     """The state of one device's socket.
 
     `acknowledged` ≤ `sent` ≤ `newest`: what the device has, what was written to the socket, what the mailbox is known to hold.
+    Up to `delivered` another device of the user has them: no receipts follow from these, they were told.
     At most `window` entries, and about `window_bytes`, are sent and not acknowledged; a page has at most `page_entries`.
     """
 
@@ -71,6 +72,7 @@ class Session:
         *,
         acknowledged: int,
         newest: int,
+        delivered: int = 0,
         window: int = WINDOW,
         window_bytes: int = WINDOW_BYTES,
         page_entries: int = PAGE_ENTRIES,
@@ -79,6 +81,7 @@ class Session:
         self.acknowledged = acknowledged
         self.sent = acknowledged
         self.newest = max(newest, acknowledged)
+        self._delivered = delivered
         self._drained = False
         self._reading = False
         # Sent and not acknowledged: (seq, bytes, origin of a message).
@@ -139,9 +142,9 @@ class Session:
         covered: dict[tuple[str, str], Origin] = {}
         waiting = self._unacknowledged
         while waiting and waiting[0][0] <= seq:
-            _, size, origin = waiting.popleft()
+            number, size, origin = waiting.popleft()
             self._bytes -= size
-            if origin is not None:
+            if origin is not None and number > self._delivered:
                 covered[origin.room, origin.device] = origin
         self.acknowledged = seq
         self._full_since = None

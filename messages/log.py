@@ -60,7 +60,8 @@ SELECT * FROM (
 
 POSITIONS = """
 SELECT coalesce((SELECT last_seq FROM message_log_mailbox WHERE user_id = %s::uuid), 0),
-       coalesce((SELECT seq FROM message_log_cursor WHERE device_id = %s::uuid), 0)
+       coalesce((SELECT seq FROM message_log_cursor WHERE device_id = %s::uuid), 0),
+       coalesce((SELECT max(seq) FROM message_log_cursor WHERE user_id = %s::uuid), 0)
 """
 
 LAST_SEQS = "SELECT user_id, last_seq FROM message_log_mailbox WHERE user_id = ANY(%s::uuid[])"
@@ -190,11 +191,11 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
     return Entry(seq, message_text(*message), origin_of(tuple(message)))
 
 
-def positions(cursor: Cursor, user: str, device: str) -> tuple[int, int]:
-    """The mailbox's newest number, and the device's cursor."""
-    cursor.execute(POSITIONS, (user, device))
-    last_seq, acknowledged = cursor.fetchone() or (0, 0)
-    return last_seq, acknowledged
+def positions(cursor: Cursor, user: str, device: str) -> tuple[int, int, int]:
+    """The mailbox's newest number, the device's cursor, and how far the user's foremost device has come."""
+    cursor.execute(POSITIONS, (user, device, user))
+    last_seq, acknowledged, delivered = cursor.fetchone() or (0, 0, 0)
+    return last_seq, acknowledged, delivered
 
 
 def last_seqs(cursor: Cursor, users: Iterable[str]) -> dict[str, int]:

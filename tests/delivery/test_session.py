@@ -141,6 +141,12 @@ class TestTheWindow:
         assert acknowledged == Acknowledge(4, [entry(4).origin, entry(2).origin, entry(3).origin])
         assert session.acked(4) == []
 
+    def test_what_another_device_has_had_is_not_told_again(self):
+        session, _ = opened(delivered=3)
+        session.pushed([entry(seq) for seq in (1, 2, 3, 4)])
+
+        assert session.acked(4) == [Acknowledge(4, [entry(4).origin])]
+
     def test_one_that_stays_full_for_too_long_ends_the_socket(self):
         session, _ = opened(window=1)
         session.pushed([entry(1)])

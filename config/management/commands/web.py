@@ -103,8 +103,9 @@ def _server(host: str, port: int, life: Life) -> Any:
         ping_interval=20,
         ping_timeout=30,
         websocket_timeout=86_400,
-        websocket_max_message_size=limits.FRAME_BYTES,
-        websocket_max_frame_size=limits.FRAME_BYTES,
+        # What is over FRAME_BYTES is hung up on with a close code (delivery/frames.py); this limit drops the connection.
+        websocket_max_message_size=4 * limits.FRAME_BYTES,
+        websocket_max_frame_size=4 * limits.FRAME_BYTES,
         application_close_timeout=5,
         proxy_forwarded_address_header="X-Forwarded-For" if settings.TRUST_PROXY else None,
         proxy_forwarded_proto_header="X-Forwarded-Proto" if settings.TRUST_PROXY else None,

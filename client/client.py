@@ -1,6 +1,7 @@
 """`Client`: one device of one user. The page docs/client.md shows its use."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from client.errors import LetterlockError, Refused
+from client.errors import Refused, SignedOut
 from client.events import Event, Hub, Message, State, Subscription
 from client.keeper import Keeper
 from client.protocol.answers import (
@@ -29,6 +30,7 @@ from client.session import Session
 from client.store import Store
 from client.transport.rest import Rest
 
+logger = logging.getLogger("letterlock.client")
 TYPING_S = 3.0
 ROOMS_OF_RECEIPTS = 10
 
@@ -203,8 +205,10 @@ class Client:
     async def _carry_by_rest(self) -> None:
         try:
             await RestCarrier(self._sender, self._session).run()
-        except LetterlockError:
-            pass  # Signed out: the outbox waits for the next sign-in.
+        except SignedOut:
+            pass  # The outbox waits for the next sign-in.
+        except Exception:
+            logger.exception("sending by REST is given up")
 
     def queue(self, room: RoomId, *bodies: bytes) -> list[MessageId]:
         """Put messages into the persistent outbox. They are sent in this order as soon as that is possible."""

@@ -19,6 +19,10 @@ SAFE_TO_REPEAT = frozenset({"GET", "PATCH", "DELETE"})
 T = TypeVar("T")
 
 
+def _ends_soon(tokens: Tokens) -> bool:
+    return tokens.access_expires_at <= time.time() * 1000 + EARLY_MS
+
+
 class Session:
     """One device's sign-in. `patience` is for how many seconds a refused or unanswered request is repeated."""
 
@@ -27,6 +31,7 @@ class Session:
         self._identity = store.identity
         self._patience = patience
         self._refreshing = asyncio.Lock()
+        self._clock_is_off = False
         self._now: SignedIn | None = self._identity.load()
 
     @property
@@ -75,7 +80,7 @@ class Session:
         by its use.
         """
         tokens = self.signed_in.tokens
-        if tokens.access != refused and tokens.access_expires_at > time.time() * 1000 + EARLY_MS:
+        if tokens.access != refused and (self._clock_is_off or not _ends_soon(tokens)):
             return tokens.access
         async with self._refreshing:
             # Compared by the refresh token: access tokens of the same second can be alike.
@@ -95,6 +100,8 @@ class Session:
             raise
         old, fresh = self.signed_in, decode_tokens(fields)
         self._identity.save_tokens(fresh)
+        # If a new token seems to have ended, it is this device's clock: then only the server's refusal counts.
+        self._clock_is_off = _ends_soon(fresh)
         self._now = SignedIn(old.user, old.username, old.device, old.device_name, fresh)
 
     async def request(self, method: str, path: str, body: Any = None, *, repeat: bool | None = None) -> Any:

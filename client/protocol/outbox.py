@@ -60,6 +60,7 @@ class Outbox:
         self._lanes: dict[RoomId, _Lane] = {}
         self._room_of: dict[MessageId, RoomId] = {}
         self._in_flight = 0
+        self._window = IN_FLIGHT  # how many may be on the way: halved by each refusal of too much, and grown again
         self._backoff = Backoff()
         self._not_before = 0.0  # for all lanes
 
@@ -83,7 +84,7 @@ class Outbox:
         room_left = FRAME_BYTES - 200
         for room in [room for room, lane in self._lanes.items() if lane.may_send(now)]:
             lane = self._lanes[room]
-            while lane.waiting and len(taken) < FRAME_MESSAGES and self._in_flight < IN_FLIGHT:
+            while lane.waiting and len(taken) < FRAME_MESSAGES and self._in_flight < self._window:
                 item = lane.waiting[0]
                 if taken and item.message.size > room_left:
                     return taken
@@ -93,7 +94,7 @@ class Outbox:
                 self._in_flight += 1
                 room_left -= item.message.size
                 taken.append(item.message)
-            if len(taken) == FRAME_MESSAGES or self._in_flight == IN_FLIGHT:
+            if len(taken) == FRAME_MESSAGES or self._in_flight >= self._window:
                 break
             # The next frame begins with another room: a long queue in one does not hold up the others.
             self._lanes[room] = self._lanes.pop(room)
@@ -105,6 +106,7 @@ class Outbox:
         if lane is None:
             return False
         lane.backoff = self._backoff = Backoff()
+        self._window = min(IN_FLIGHT, self._window + 1)
         return True
 
     def refused(self, message: MessageId, problem: Problem, now: float) -> Verdict:
@@ -131,6 +133,7 @@ class Outbox:
         if problem.code in EVERYTHING:
             self._not_before = now + self._backoff.delay(self._chance(), problem.retry_after)
             self._backoff = self._backoff.failed()
+            self._window = max(FRAME_MESSAGES, self._window // 2)
         elif problem.code != "epoch_stale" or lane.backoff.failures:
             lane.not_before = now + lane.backoff.delay(self._chance(), problem.retry_after)
         lane.backoff = lane.backoff.failed()
@@ -178,7 +181,7 @@ class Outbox:
 
     def next_at(self, now: float) -> float:
         """When `take` will have something without any further event; infinity when it waits for answers."""
-        if self._in_flight >= IN_FLIGHT:
+        if self._in_flight >= self._window:
             return float("inf")
         times = [max(lane.not_before, self._not_before, now) for lane in self._lanes.values() if self._ready(lane)]
         return min(times, default=float("inf"))

@@ -1,12 +1,13 @@
 """REST: requests out, decoded JSON or a refusal back (protocol §2, §3)."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from client.errors import Refused, Unreachable
-from client.protocol.problems import decode_problem
+from client.protocol.problems import Problem, decode_problem
 
 TIMEOUT_S = 20.0
 
@@ -29,12 +30,19 @@ class Rest:
         except httpx.HTTPError as error:
             raise Unreachable(f"{method} {path}: {type(error).__name__}") from error
         if not answer.is_success:
-            raise Refused(decode_problem(_json(answer), status=answer.status_code))
+            raise Refused(_problem(answer))
         return _json(answer) if answer.content else None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _problem(answer: httpx.Response) -> Problem:
+    problem = decode_problem(_json(answer), status=answer.status_code)
+    # A proxy's 503 has no body of ours, but may have the header (RFC 9110 §10.2.3; its form with a date is passed over).
+    after = answer.headers.get("Retry-After", "")
+    return replace(problem, retry_after=float(after)) if problem.retry_after is None and after.isdigit() else problem
 
 
 def _json(answer: httpx.Response) -> Any:

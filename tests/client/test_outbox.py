@@ -59,6 +59,20 @@ def test_what_is_on_the_way_is_bounded():
     assert len(outbox.take(0)) == 1
 
 
+def test_too_much_makes_it_send_less_at_once_until_it_is_taken_again():
+    outbox = an_outbox(*range(3 * IN_FLIGHT))
+    first = [message for _ in range(4) for message in outbox.take(0)]
+    for message in first:
+        outbox.refused(message.id, Problem("rate_limited", 429, retry_after=1), now=0)
+
+    again = [message for _ in range(4) for message in outbox.take(60)]
+    assert numbers(again) == list(range(IN_FLIGHT // 2))
+    for message in again:
+        outbox.accepted(message.id)
+    more = [message for _ in range(9) for message in outbox.take(60)]
+    assert len(more) == IN_FLIGHT
+
+
 class TestARefusalForTheTimeBeing:
     def test_the_later_ones_wait_for_it(self):
         outbox = an_outbox(1, 2, 3)

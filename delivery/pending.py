@@ -27,7 +27,7 @@ FROM generate_series(0, 63) AS s(slot),
      LATERAL (SELECT id AS first, created_at AS since FROM delivery_pending p WHERE p.slot = s.slot ORDER BY id LIMIT 1) a,
      LATERAL (SELECT id AS last FROM delivery_pending p WHERE p.slot = s.slot ORDER BY id DESC LIMIT 1) b
 """
-COUNT = "SELECT count(*) FROM (SELECT 1 FROM delivery_pending LIMIT %s) AS some"
+COUNT = "SELECT count(*) FROM (SELECT 1 FROM delivery_pending LIMIT %s) AS waiting"
 
 
 class NewPending(NamedTuple):

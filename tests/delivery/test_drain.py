@@ -10,12 +10,14 @@ from django.db import connection, transaction
 from chat import rooms
 from delivery.drainer import Drainer
 from delivery.models import BlockCopy, Pending, Slot
+from delivery.pending import backlog
 from delivery.slots import slot_of
 from delivery.sweeper import Sweeper
 from kernel import database, ports
 from kernel.ids import uuid7
 from messages import log
-from messages.models import Entry, Kind
+from messages.kinds import Kind
+from messages.models import Entry
 from tests.delivery import depot
 from tests.delivery.depot import Lane, check_dense, dead, direct_room, drain_all, group, mailbox, message, pending, person
 
@@ -372,6 +374,31 @@ class TestSeveralAtOnce:
         slot.save()
 
         assert mailbox(bob.id).messages == first + second
+
+
+class TestTheBacklog:
+    def test_it_is_counted_and_its_age_known(self, bob):
+        with depot.raw() as cursor:
+            assert backlog(cursor, 100) == (0, 0.0)
+        for _ in range(5):
+            put_pending(bob.id, payload="x", kind=Kind.ROOM)
+        with depot.raw() as cursor:
+            rows, age = backlog(cursor, 100)
+            assert rows == 5
+            assert 0 < age < 60
+
+    def test_ids_far_apart_do_not_make_it_full(self, bob):
+        """The quick estimate is an upper bound; only beyond the limit it is looked at closely."""
+        first = put_pending(bob.id, payload="x", kind=Kind.ROOM)
+        put_pending(bob.id, payload="x", kind=Kind.ROOM, id=first + 5_000_000)
+        with depot.raw() as cursor:
+            assert backlog(cursor, 100)[0] == 2
+
+    def test_beyond_the_limit_it_is_not_counted_to_the_end(self, bob):
+        for _ in range(5):
+            put_pending(bob.id, payload="x", kind=Kind.ROOM)
+        with depot.raw() as cursor:
+            assert backlog(cursor, 3)[0] == 4
 
 
 class TestTheSweeper:

@@ -8,7 +8,7 @@ from kernel import limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("LETTERLOCK_VAR", default=str(BASE_DIR / "var"))).resolve()
-# Where the embedded servers keep their data: var/data, or for root /var/lib/letterlock/<of this var>.
+# Where the embedded servers keep their data; when empty, supervisor/place.py finds a place.
 DATA_DIR = env.text("LETTERLOCK_DATA", default="")
 _running = running.read(VAR_DIR)
 

@@ -1,7 +1,7 @@
 """Where the embedded servers keep their data, and as whom they run.
 
-PostgreSQL refuses to run as root. As root, both servers run as a user of their own, and their data lies where that user can
-get at it even when the checkout is in a folder that nobody else can enter. An ordinary user keeps all under `var/`.
+Under `var/data`, as we. But PostgreSQL refuses to run as root: then both servers run as a user of their own, and if the
+checkout is in a folder that this user cannot enter, their data goes to `/var/lib/letterlock`.
 """
 
 import hashlib
@@ -80,20 +80,31 @@ class Place:
 
 
 def place_for(var: Path, *, data: Path | None = None) -> Place:
-    """The place that belongs to the var folder of a checkout; `data` moves it."""
+    """The place that belongs to the var folder of a checkout; `data` moves it.
+
+    What was once made stays where it is: a folder that was opened or closed since must not look like an empty database.
+    """
+    inside = var / "data"
     if os.geteuid() != 0:
-        root = data or var / "data"
+        root = data or inside
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)
         return Place(root, None)
-    root = data or FOR_ROOT / hashlib.sha256(str(var.resolve()).encode()).hexdigest()[:12]
+    outside = FOR_ROOT / hashlib.sha256(str(var.resolve()).encode()).hexdigest()[:12]
+    root = data or (outside if outside.exists() or not (inside.exists() or _is_open(var)) else inside)
     root.mkdir(parents=True, exist_ok=True)
     # The owner passes through, and sees no names; what lies inside is 0700 and its own.
     root.chmod(0o711)
-    if root.is_relative_to(FOR_ROOT):
+    if root == outside:
         FOR_ROOT.chmod(0o711)
         (root / "var").write_text(f"{var.resolve()}\n")
     return Place(root, _server_user())
+
+
+def _is_open(folder: Path) -> bool:
+    """Whether every user can pass through this folder."""
+    folder = folder.resolve()
+    return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
 
 
 def _server_user() -> Owner:

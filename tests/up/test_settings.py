@@ -1,0 +1,91 @@
+"""Settings come from the environment, refuse nonsense, and are secure when nothing is said."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config.supervisor.system import CHECKOUT
+from tests.services import FOREIGN, services
+
+
+def manage(*arguments, **environment):
+    """Another process, with these variables and none of ours."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in (*FOREIGN, "SECRET_KEY", "RATE_SCALE")
+    }
+    var = str(services().folder / "settings")
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=CHECKOUT,
+        env={**inherited, "LETTERLOCK_VAR": var, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def check(**environment):
+    """What `manage.py check --deploy` thinks of these variables: its exit status and its words."""
+    done = manage("check", "--deploy", "--fail-level", "WARNING", **environment)
+    return done.returncode, done.stderr
+
+
+def shown(expression, **environment):
+    """A setting, as another process sees it."""
+    done = manage("shell", "-v", "0", "-c", f"from django.conf import settings; print({expression})", **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("public_url", ["", "https://chat.example.org"])
+def test_the_deployment_check_is_clean(public_url):
+    assert check(**({"PUBLIC_URL": public_url} if public_url else {}))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"PUBLIC_URL": "http://chat.example.org"}, "letterlock.E001"),
+        ({"PUBLIC_URL": "chat.example.org"}, "letterlock.E002"),
+        ({"ALLOWED_HOSTS": "127.0.0.1,chat.example.org"}, "letterlock.E003"),
+        ({"DATABASE_URL": "mysql://root@127.0.0.1/letterlock"}, "letterlock.E005"),
+        ({"VALKEY_URL": "127.0.0.1:6379"}, "letterlock.E005"),
+        ({"RATE_SCALE": "1000"}, "letterlock.W006"),
+        ({"RATE_SCALE": "0"}, "RATE_SCALE must be a number"),
+        ({"TRUST_PROXY": "yes"}, "TRUST_PROXY must be true or false"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(variables, complaint):
+    status, words = check(**variables)
+
+    assert status != 0
+    assert complaint in words
+
+
+def test_with_https_cookies_and_redirects_insist_on_it():
+    wanted = "settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS > 0"
+
+    assert shown(wanted, PUBLIC_URL="https://chat.example.org") == "True True True True"
+    assert shown(wanted) == "False False False False"
+
+
+def test_debug_is_off_and_the_key_is_made_once_and_kept():
+    key = shown("settings.SECRET_KEY")
+
+    assert shown("settings.DEBUG") == "False"
+    assert len(key) >= 50
+    assert shown("settings.SECRET_KEY") == key
+    assert (services().folder / "settings" / "secrets" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_may_come_from_a_file(tmp_path):
+    (tmp_path / "key").write_text("k" * 60 + "\n")
+
+    assert shown("settings.SECRET_KEY", SECRET_KEY_FILE=str(tmp_path / "key")) == "k" * 60
+
+
+def test_with_nothing_running_and_nothing_said_no_server_of_the_machine_is_touched():
+    ports = shown("settings.DATABASES['default']['PORT'], settings.VALKEY_URL, settings.BROKER_URL")
+
+    assert ports == "1 redis://127.0.0.1:1/0 redis://127.0.0.1:1/0"

@@ -53,6 +53,7 @@ class Child:
     owner: Owner | None = None
     end: int = signal.SIGTERM
     death: int = signal.SIGKILL
+    log_bytes: int = LOG_BYTES
     # Written by the child when it can do its work; removed before each start.
     ready_file: Path | None = None
 
@@ -77,7 +78,6 @@ class Child:
         """Start it now. Call from a thread that outlives it: the kernel ties it to the thread, not to the process."""
         if self.ready_file:
             self.ready_file.unlink(missing_ok=True)
-        self.rotate()
         who = (str(self.owner.uid), str(self.owner.gid)) if self.owner else ("-", "-")
         argv = [sys.executable, "-I", "-S", LAUNCH, str(int(self.death)), str(os.getpid()), *who, *self.command]
         with self.log.open("ab") as log:
@@ -122,7 +122,7 @@ class Child:
 
     def rotate(self) -> None:
         """Keep the log small: copy it aside and empty it in place (it is written in append mode, so no writer notices)."""
-        if not self.log.exists() or self.log.stat().st_size < LOG_BYTES:
+        if not self.log.exists() or self.log.stat().st_size < self.log_bytes:
             return
         for number in range(LOGS_KEPT - 1, 0, -1):
             older = self.log.with_suffix(f".log.{number}")

@@ -24,6 +24,7 @@ from config.supervisor.valkey import Valkey
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 WATCH_S = 0.05
+TIDY_S = 60.0
 
 # Together less than the 10 s that stopping may take.
 ASK_S = 6.0
@@ -306,9 +307,14 @@ class System:
 
     def _watch(self) -> None:
         """Start what is to run and does not. All children are started in this thread, which lives as long as they do."""
+        tidied = time.monotonic()
         while not self._over.wait(WATCH_S):
+            is_time_to_tidy = time.monotonic() - tidied > TIDY_S
+            tidied = time.monotonic() if is_time_to_tidy else tidied
             for part in list(self.parts.values()):
                 try:
+                    if is_time_to_tidy:
+                        part.rotate()
                     self._look_after(part)
                 except Exception as error:
                     self._tell(f"{part.name} could not be started: {error}")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from config import env
 from config.supervisor.system import StartFailed, System
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,9 +43,9 @@ class Command(BaseCommand):
             workers=workers,
             host=host,
             port=port,
-            database_url=os.environ.get("DATABASE_URL", ""),
-            valkey_url=os.environ.get("VALKEY_URL", ""),
-            broker_url=os.environ.get("BROKER_URL", ""),
+            database_url=env.text("DATABASE_URL", default=""),
+            valkey_url=env.text("VALKEY_URL", default=""),
+            broker_url=env.text("BROKER_URL", default=""),
             data=Path(settings.DATA_DIR) if settings.DATA_DIR else None,
             tell=self._say,
         )

@@ -12,9 +12,7 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 ALG = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
-FIELDS = frozenset(
-    {"id", "room", "sent_at", "alg", "epoch", "ciphertext", "sender", "recipient", "delivered", "read"}
-)
+FIELDS = frozenset({"id", "room", "sent_at", "alg", "epoch", "ciphertext", "sender", "recipient", "delivered", "read"})
 # Milliseconds until the year 9999: more is no time.
 LATEST_MS = 253_402_300_799_999
 INT = 2**31 - 1

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import psycopg2
 
+from accounts.sessions import Suspended
 from chat.drafts import Draft
 from chat.roster import Checked, Roster, Rosters
 from delivery import wake
@@ -33,8 +34,8 @@ from kernel.errors import (
 )
 from kernel.limits import BACKLOG
 from messages import log
+from messages.kinds import Kind
 from messages.log import NewMessage, Stored
-from messages.models import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +52,6 @@ class EpochStale(Conflict):
 
     code = "epoch_stale"
     title = "The room has another epoch."
-
-
-class Suspended(DomainError):
-    """The account is suspended."""
-
-    code = "suspended"
-    title = "The account is suspended."
-    status = 403
 
 
 class EarlierSendRefused(Unavailable):

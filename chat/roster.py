@@ -70,7 +70,9 @@ class Rosters:
         self._rosters: dict[str, Roster] = {}
         self._members = 0
 
-    def check(self, cursor: Cursor, rooms: Collection[str], devices: Collection[str], *, skip_locked: bool = False) -> Checked:
+    def check(
+        self, cursor: Cursor, rooms: Collection[str], devices: Collection[str], *, skip_locked: bool = False
+    ) -> Checked:
         """Begin the transaction: lock the rooms' state, reload what is stale, look at the sending devices."""
         statement = "BEGIN;" + CHECK.format(skip="SKIP LOCKED" if skip_locked else "")
         cursor.execute(statement, (uuid_array(rooms), uuid_array(devices)))

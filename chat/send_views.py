@@ -21,12 +21,16 @@ class MessageShape(serializers.Serializer[Any]):
 
     id = serializers.UUIDField(help_text="a UUIDv7 whose time is within a day of the server's")
     room = serializers.UUIDField()
-    sent_at = serializers.IntegerField(min_value=0, max_value=253_402_300_799_999, help_text="the sender's clock, ms since 1970")
+    sent_at = serializers.IntegerField(
+        min_value=0, max_value=253_402_300_799_999, help_text="the sender's clock, ms since 1970"
+    )
     alg = serializers.RegexField(r"^[A-Za-z0-9_.:-]{1,32}$")
     epoch = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
     ciphertext = serializers.CharField(help_text=f"1 to {BODY_BYTES} bytes in base64url without padding")
     sender = serializers.UUIDField(required=False, help_text="if given, the user of the token")
-    recipient = serializers.UUIDField(required=False, allow_null=True, help_text="if given, the other user of a direct room")
+    recipient = serializers.UUIDField(
+        required=False, allow_null=True, help_text="if given, the other user of a direct room"
+    )
     delivered = serializers.BooleanField(required=False, help_text="if given, false")
     read = serializers.BooleanField(required=False, help_text="if given, false")
 
@@ -34,7 +38,7 @@ class MessageShape(serializers.Serializer[Any]):
 class MessagesShape(serializers.Serializer[Any]):
     """Several messages in one request."""
 
-    messages = MessageShape(many=True, min_length=1, max_length=POST_MESSAGES)
+    messages = serializers.ListField(child=MessageShape(), min_length=1, max_length=POST_MESSAGES)
 
 
 class AcceptedShape(serializers.Serializer[Any]):
@@ -64,8 +68,12 @@ class ResultsShape(serializers.Serializer[Any]):
     results = ResultShape(many=True)
 
 
-ONE_OR_MANY = PolymorphicProxySerializer("OneOrManyMessages", [MessageShape, MessagesShape], resource_type_field_name=None)
-ONE_OR_MANY_ANSWERS = PolymorphicProxySerializer("OneOrManyAnswers", [AcceptedShape, ResultsShape], resource_type_field_name=None)
+ONE_OR_MANY = PolymorphicProxySerializer(
+    "OneOrManyMessages", [MessageShape, MessagesShape], resource_type_field_name=None
+)
+ONE_OR_MANY_ANSWERS = PolymorphicProxySerializer(
+    "OneOrManyAnswers", [AcceptedShape, ResultsShape], resource_type_field_name=None
+)
 
 
 class Messages(APIView):

@@ -27,7 +27,9 @@ def bind(intake: Intake | None) -> None:
     _intake = intake
 
 
-def submit(intake: Intake, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None) -> list[Answer]:
+def submit(
+    intake: Intake, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None
+) -> list[Answer]:
     """Check the form of these sends and queue the good ones; answers at once what is refused before the queue."""
     now = now_ms()
     refused: list[Answer] = []

@@ -17,10 +17,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.utils import InterfaceError, OperationalError
 
-from accounts import devices, revocations, tokens
-from accounts.models import User
+from accounts import devices, revocations, tokens, users
 from chat import sender
-from chat.intake import Answer, Intake, Suspended
+from chat.intake import Answer, Intake
 from delivery import consumers, pending, push
 from delivery.acks import AckBook, Receipts
 from delivery.consumers import Surroundings
@@ -124,8 +123,7 @@ def _with_connection(fn: Callable[..., Any], *args: Any) -> Any:
 
 def _welcome(user: UUID, device: UUID, client_name: str, client_version: str) -> None:
     devices.seen(device, client_name, client_version)
-    if User.objects.filter(id=user, suspended_at__isnull=False).exists():
-        raise Suspended
+    users.check_not_suspended(user)
 
 
 class Watch(threading.Thread):

@@ -19,7 +19,8 @@ from accounts.models import Device, User
 from chat.models import Membership, Room
 from delivery.models import BlockCopy, Dead, Pending, Slot
 from delivery.slots import slot_of
-from messages.models import Cursor, Entry, Kind, Mailbox, Message, ReadPosition, Rejection
+from messages.kinds import Kind
+from messages.models import Cursor, Entry, Mailbox, Message, ReadPosition, Rejection
 
 # Room changes of the sender's that are looked through for people who have left since.
 CHANGES_LOOKED_AT = 2_000

@@ -15,7 +15,7 @@ from delivery import dead
 from delivery.backlog import COUNTED, age, estimate, read_backlog
 from delivery.models import Dead, Queue, Slot
 from kernel.admin_pages import Shown, as_uuid
-from messages.models import Kind
+from messages.kinds import Kind
 
 
 @admin.register(Queue)

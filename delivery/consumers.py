@@ -56,7 +56,9 @@ class Services(Protocol):
     def is_revoked(self, device: UUID) -> bool:
         """Whether this process knows the device to be revoked."""
 
-    def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None) -> Sequence[Answered]:
+    def submit(
+        self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None
+    ) -> Sequence[Answered]:
         """Check and queue sends; answers those that are refused at once, the others come to `lane.answered`."""
 
     async def read(self, *, user: UUID, device: UUID, room: UUID, seq: int) -> None:
@@ -229,18 +231,20 @@ class SocketConsumer:
                     self._perform(session.acked(frame.seq))
                 except DomainError as error:
                     self._refuse(error, frame.ref)
+            case frames.Hello():
+                self.hang_up(CloseCode.MALFORMED)
             case _ if wait := self._frame_rate.take(1, time.monotonic()):
                 self._refuse(TooManyRequests(retry_after=round(wait, 3)), frame.ref)
             case frames.Ping():
-                self._out.append(frames.encode({"type": "pong"} if frame.ref is None else {"type": "pong", "ref": frame.ref}))
+                self._out.append(
+                    frames.encode({"type": "pong"} if frame.ref is None else {"type": "pong", "ref": frame.ref})
+                )
             case frames.Typing():
                 self._typing(frame)
             case frames.Read():
                 self._spawn(self._read(frame), frame.ref)
             case frames.Reject():
                 self._spawn(self._reject(frame), frame.ref)
-            case frames.Hello():
-                self.hang_up(CloseCode.MALFORMED)
 
     def _submit(self, frame: frames.Send) -> None:
         if wait := self._send_rate.take(len(frame.messages), time.monotonic()):

@@ -17,15 +17,13 @@ from kernel.database import TRANSIENT, Cursor, is_lost, number_array, uuid_array
 from kernel.entries import Origin
 from messages import log
 from messages.entries import MESSAGE_COLUMNS, message_text, origin_of
-from messages.models import Kind
+from messages.kinds import Kind
 
 BATCH_ROWS = 768
 SLOT_ROWS = 16  # of one slot, in one batch: 64 slots make a batch of at most 1 024
 BATCH_BYTES = 1_048_576
 
-PENDING_COLUMNS = (
-    "p.id, p.slot, p.recipients, p.kind, p.message_id, p.room_id, p.sender_id, p.device_id, p.connections_version, p.payload"
-)
+PENDING_COLUMNS = "p.id, p.slot, p.recipients, p.kind, p.message_id, p.room_id, p.sender_id, p.device_id, p.connections_version, p.payload"
 
 # Waits for the locks (at most lock_timeout), or takes only the free ones: then others get their turn first.
 LOCK_QUEUES = """
@@ -167,14 +165,18 @@ def deliveries_of(found: Sequence[tuple[Any, ...]]) -> list[Delivery]:
     for row in found:
         id, slot, recipients, kind, message, room, sender, device, version, payload = row[:10]
         if kind != Kind.MESSAGE:
-            deliveries.append(Delivery(*row[:10], text=payload, origin=None))
+            deliveries.append(
+                Delivery(id, slot, recipients, kind, message, room, sender, device, version, payload, payload, None)
+            )
             continue
         if row[10] is not None:
             spelled[message] = message_text(*row[10:20]), origin_of(row[10:20])
         if message not in spelled:
             raise LookupError(f"pending row {id} names a message that is not stored")
         text, origin = spelled[message]
-        deliveries.append(Delivery(id, slot, recipients, kind, message, room, sender, device, version, payload, text, origin))
+        deliveries.append(
+            Delivery(id, slot, recipients, kind, message, room, sender, device, version, payload, text, origin)
+        )
     return deliveries
 
 

@@ -79,9 +79,8 @@ class Drainer:
         until = time.monotonic() + seconds
         while True:
             batch = self.drain_once()
-            if batch is not None:
-                if not batch.more:
-                    return False
+            if batch is not None and not batch.more:
+                return False
             if time.monotonic() >= until:
                 return True
 

@@ -214,7 +214,9 @@ def welcome(*, user: str, device: str, host: str, acknowledged: int, last_seq: i
 
 def error(problem: Mapping[str, Any], ref: str | None) -> str:
     """A refusal: problem details, with the frame's ref."""
-    return encode({"type": "error", "problem": problem} if ref is None else {"type": "error", "ref": ref, "problem": problem})
+    return encode(
+        {"type": "error", "problem": problem} if ref is None else {"type": "error", "ref": ref, "problem": problem}
+    )
 
 
 def entries(batch: Iterable[Entry]) -> list[str]:

@@ -23,7 +23,9 @@ class Hints:
         self._waiting: list[tuple[list[str], str, str | None]] = []
         self._thread: threading.Thread | None = None
 
-    def send(self, users: Iterable[UUID | str], frame: Mapping[str, Any], *, exclude_device: UUID | None = None) -> None:
+    def send(
+        self, users: Iterable[UUID | str], frame: Mapping[str, Any], *, exclude_device: UUID | None = None
+    ) -> None:
         """See `kernel.ports.HintPort.send`."""
         exclude = None if exclude_device is None else str(exclude_device)
         line = ([str(user) for user in users], orjson.dumps(frame, default=str).decode(), exclude)

@@ -69,6 +69,8 @@ class Host:
         self._routed: set[str] = set()
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
+        # The loop keeps only weak references to its tasks.
+        self._flushes: set[asyncio.Future[None]] = set()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="registry")
         self._beaten = 0.0
         self.layer_is_up = False
@@ -137,7 +139,8 @@ class Host:
         for socket in list(self._all()):
             if socket.device == text:
                 socket.hang_up(code)
-                asyncio.ensure_future(socket.flush())
+                self._flushes.add(flush := asyncio.ensure_future(socket.flush()))
+                flush.add_done_callback(self._flushes.discard)
 
     def _all(self) -> Iterable[Socket]:
         return [socket for sockets in self._sockets.values() for socket in sockets]
@@ -241,11 +244,14 @@ class Host:
                     await socket.flush()
 
     async def _renew(self) -> None:
-        """Keep the lease; when it had vanished, publish the routes again."""
+        """Keep the lease; publish the routes that are missing, all of them when it had vanished."""
         while True:
             try:
                 if not await self._in_thread(self._registry.renew, self.id, {**self._facts, "load": self._count}):
-                    await self._in_thread(lambda: self._registry.route(self.id, add=list(self._sockets)))
+                    self._routed.clear()
+                if missing := self._sockets.keys() - self._routed:
+                    await self._in_thread(lambda: self._registry.route(self.id, add=missing))
+                    self._routed |= missing & self._sockets.keys()
                     # Pushes of the time without routes went nowhere.
                     await self._compare_once()
             except RegistryAway:

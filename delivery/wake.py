@@ -31,7 +31,9 @@ end
 return 0
 """
 
-SLOT_MAP = 'SELECT s.slot, q."group", q.name FROM delivery_slot s JOIN delivery_queue q ON q.name = s.queue_id ORDER BY 1'
+SLOT_MAP = (
+    'SELECT s.slot, q."group", q.name FROM delivery_slot s JOIN delivery_queue q ON q.name = s.queue_id ORDER BY 1'
+)
 
 
 class Place(NamedTuple):

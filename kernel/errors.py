@@ -1,8 +1,8 @@
 """One error family. A `DomainError` knows its stable code and whether repeating can help, and nothing of HTTP.
 
-    DomainError
-      ├── defined in the module that raises it, with a `code`, a `title` and the `status` of RFC 9457
-      └── turned into problem details (REST and socket alike) by `problem()`
+DomainError
+  ├── defined in the module that raises it, with a `code`, a `title` and the `status` of RFC 9457
+  └── turned into problem details (REST and socket alike) by `problem()`
 """
 
 from typing import Any, ClassVar

@@ -29,9 +29,7 @@ class MailboxPort(Protocol):
 class HintPort(Protocol):
     """Live frames that may be lost: typing, read, receipts."""
 
-    def send(
-        self, users: Iterable[UUID], frame: Mapping[str, Any], *, exclude_device: UUID | None = None
-    ) -> None:
+    def send(self, users: Iterable[UUID], frame: Mapping[str, Any], *, exclude_device: UUID | None = None) -> None:
         """Send the frame to every socket of the users, as soon as may be. Never raises, never blocks for long."""
 
 

@@ -5,7 +5,7 @@ Everything in Valkey is a hint (design §5, "When Valkey is down"): callers catc
 
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -51,15 +51,14 @@ _client: Valkey | None = None
 
 def connect(url: str, *, timeout: float = TIMEOUT_S) -> Valkey:
     """A client of its own pool for this URL. No retries: a hint that comes late is worth nothing."""
-    client: Valkey = Valkey.from_url(
+    return cast(Valkey, Valkey.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         socket_keepalive=True,
         health_check_interval=15,
         retry=Retry(NoBackoff(), 0),
-    )
-    return client
+    ))  # fmt: skip
 
 
 def client() -> Valkey:

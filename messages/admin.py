@@ -20,7 +20,8 @@ from django.utils.safestring import SafeString
 from accounts.models import Device, User
 from kernel import ports
 from kernel.admin_pages import Shown, as_uuid
-from messages.models import Cursor, Entry, Kind, Mailbox, Message, ReadPosition, Rejection
+from messages.kinds import Kind
+from messages.models import Cursor, Entry, Mailbox, Message, ReadPosition, Rejection
 
 # What one page shows at most.
 FOUND = 500

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from kernel.entries import Origin
-from messages.models import Kind
+from messages.kinds import Kind
 
 # Columns of a message in the order in which `message_text` and `origin_of` take them, for SELECT lists.
 MESSAGE_COLUMNS = (

@@ -17,8 +17,9 @@ from kernel.database import uuid_array
 from kernel.errors import NotFound
 from messages import positions
 from messages.entries import HIDDEN, message_text
+from messages.kinds import Kind
 from messages.log import SELECT_STORED
-from messages.models import Cursor, Entry, Kind, Mailbox
+from messages.models import Cursor, Entry, Mailbox
 from messages.positions import NOTHING, Held, State
 
 # How many numbers one page of `sent` or `received` looks through: of somebody who sends little, a page may be empty

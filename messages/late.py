@@ -11,7 +11,8 @@ from django.db import connection, transaction
 
 from kernel import ports
 from kernel.errors import DomainError, NotFound
-from messages.models import Entry, Kind, Message, Rejection
+from messages.kinds import Kind
+from messages.models import Entry, Message, Rejection
 
 REASON: Final = "late"
 STATUS: Final = 422

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from kernel.database import Cursor, bytes_array, number_array, uuid_array
 from kernel.entries import Entry
 from messages.entries import HIDDEN, MESSAGE_COLUMNS, message_text, origin_of
-from messages.models import Kind
+from messages.kinds import Kind
 
 PAGE_BYTES = 786_432
 
@@ -131,9 +131,11 @@ def append(cursor: Cursor, messages: Sequence[NewMessage]) -> dict[str, int]:
 def find_stored(cursor: Cursor, ids: Iterable[str]) -> dict[str, Stored]:
     """The stored ones among these ids."""
     cursor.execute(SELECT_STORED, (uuid_array(ids),))
-    return {
-        row[0]: Stored(NewMessage(*row[:6], row[7], row[8], bytes(row[9])), row[6]) for row in cursor.fetchall()
-    }
+    stored = {}
+    for id, room, sender, device, recipient, sent_at, accepted_at, alg, epoch, ciphertext in cursor.fetchall():
+        message = NewMessage(id, room, sender, device, recipient, sent_at, alg, epoch, bytes(ciphertext))
+        stored[id] = Stored(message, accepted_at)
+    return stored
 
 
 def acknowledge_sql(cursor: Cursor, acks: Mapping[str, tuple[str, int]]) -> bytes:

@@ -7,15 +7,7 @@ UUIDs: a foreign key would cost a look-up per row on the hot path, and retention
 
 from django.db import models
 
-
-class Kind(models.IntegerChoices):
-    """What a mailbox entry is. On the wire: the lower-case name."""
-
-    MESSAGE = 1
-    REJECTION = 2
-    ROOM = 3
-    CONNECTION = 4
-    EPOCH = 5
+from messages.kinds import Kind
 
 
 class Message(models.Model):

@@ -18,7 +18,8 @@ from kernel.database import number_array, uuid_array
 from kernel.errors import AckBeyondSent
 from kernel.forms import BIGINT
 from messages import history, positions
-from messages.models import Cursor, Kind, ReadPosition
+from messages.kinds import Kind
+from messages.models import Cursor, ReadPosition
 
 # How many of the newest entries in a covered range are looked at for live receipts. A hint may be incomplete.
 LOOKED_AT: Final = 500

@@ -71,7 +71,12 @@ class Migration(migrations.Migration):
                 migrations.CreateModel(
                     "Pending",
                     [
-                        ("pk", models.CompositePrimaryKey("slot", "id", blank=True, editable=False, primary_key=True, serialize=False)),
+                        (
+                            "pk",
+                            models.CompositePrimaryKey(
+                                "slot", "id", blank=True, editable=False, primary_key=True, serialize=False
+                            ),
+                        ),
                         ("id", models.BigIntegerField()),
                         *columns(),
                     ],
@@ -92,7 +97,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "BlockCopy",
             [
-                ("pk", models.CompositePrimaryKey("recipient_id", "sender_id", blank=True, editable=False, primary_key=True, serialize=False)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "recipient_id", "sender_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("recipient_id", models.UUIDField()),
                 ("sender_id", models.UUIDField()),
                 ("blocked_at", models.DateTimeField(auto_now_add=True)),

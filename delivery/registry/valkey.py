@@ -1,8 +1,8 @@
 """The registry in Valkey: a lease is a key that expires, a host's routes are a set that expires with it.
 
-    letterlock:hosts               set of host ids, the dead ones among them until somebody looks
-    letterlock:host:<id>           the lease: JSON facts, PX LEASE_MS
-    letterlock:users:<id>          set of user ids with sockets there
+letterlock:hosts               set of host ids, the dead ones among them until somebody looks
+letterlock:host:<id>           the lease: JSON facts, PX LEASE_MS
+letterlock:users:<id>          set of user ids with sockets there
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -41,10 +41,10 @@ class ValkeyRegistry:
             client = valkey.client()
             had = client.set(valkey.key("host", host), orjson.dumps(facts), px=LEASE_MS, get=True)
             client.sadd(HOSTS, host)
-            client.pexpire(valkey.key("users", host), LEASE_MS * 2)
+            has_routes = client.pexpire(valkey.key("users", host), LEASE_MS * 2)
         except redis.RedisError as error:
             raise RegistryAway from error
-        return had is not None
+        return had is not None and bool(has_routes)
 
     def leave(self, host: str) -> None:
         """See `Registry.leave`."""

@@ -211,7 +211,10 @@ class Client:
             logger.exception("sending by REST is given up")
 
     def queue(self, room: RoomId, *bodies: bytes) -> list[MessageId]:
-        """Put messages into the persistent outbox. They are sent in this order as soon as that is possible."""
+        """Put messages into the persistent outbox. They are sent in this order as soon as that is possible.
+
+        Raises Refused (`invalid`, `too_large`) for a body that no server would take; then none of them is queued.
+        """
         return self._sender.queue(room, bodies)
 
     async def accepted(self, message: MessageId) -> Accepted:
@@ -235,7 +238,7 @@ class Client:
         ]
 
     def discard(self, message: MessageId) -> bool:
-        """Give up a failed or an unsent message. False when it is on its way."""
+        """Give up a failed message, or one that was never sent. False for others: they may have been accepted."""
         return self._sender.discard(message)
 
     # Receiving.

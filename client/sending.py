@@ -15,8 +15,8 @@ from dataclasses import replace
 from client.errors import LetterlockError, Refused, SendRefused, SignedOut
 from client.events import Hub, MessageAccepted, MessageFailed
 from client.protocol.answers import Accepted, decode_results
-from client.protocol.entries import MessageEntry
-from client.protocol.frames import Outgoing, message_fields
+from client.protocol.entries import Ciphertext, MessageEntry
+from client.protocol.frames import BODY_BYTES, Outgoing, message_fields
 from client.protocol.ids import MessageId, RoomId, message_id
 from client.protocol.outbox import Outbox, Verdict
 from client.protocol.problems import Problem
@@ -56,15 +56,22 @@ class Sender:
                 now_ms = self._now_ms()
                 id_ = message_id(now_ms, secrets.randbits(74))
                 sent_at = self._store.identity.next_timestamp(now_ms)
-                header = Header(id_, room, me.user, me.device, sent_at, epoch)
-                message = Outgoing(
-                    id_, room, me.user, recipient, sent_at, self._sealer.alg, epoch, self._sealer.seal(header, body)
-                )
+                sealed = self._seal(Header(id_, room, me.user, me.device, sent_at, epoch), body)
+                message = Outgoing(id_, room, me.user, recipient, sent_at, self._sealer.alg, epoch, sealed)
                 queued.append((self._store.drafts.add(message, body), message))
         for position, message in queued:
             self.outbox.add(position, message)
         self.awake.set()
         return [message.id for _, message in queued]
+
+    def _seal(self, header: Header, body: bytes) -> Ciphertext:
+        """Seal a body. What the server would refuse is refused here: too large a frame would even cost the socket."""
+        sealed = self._sealer.seal(header, body)
+        if not sealed:
+            raise Refused(Problem("invalid", 400, detail="a body has at least one byte", more={"field": "ciphertext"}))
+        if len(sealed) > BODY_BYTES:
+            raise Refused(Problem("too_large", 413, detail=f"sealed, a body has at most {BODY_BYTES} bytes"))
+        return sealed
 
     async def accepted(self, message: MessageId) -> Accepted:
         """Wait for the server's commit. Raises SendRefused. Giving up the wait does not take the message back."""
@@ -146,7 +153,7 @@ class Sender:
                 continue
             body = self._store.drafts.get(stale.id).body
             header = Header(stale.id, room, me.user, me.device, stale.sent_at, epoch)
-            fresh = replace(stale, epoch=epoch, alg=self._sealer.alg, ciphertext=self._sealer.seal(header, body))
+            fresh = replace(stale, epoch=epoch, alg=self._sealer.alg, ciphertext=self._seal(header, body))
             self._store.drafts.reseal(fresh)
             self.outbox.replace(fresh)
 

@@ -12,6 +12,7 @@ from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
 from client.protocol.problems import Problem, decode_problem
 
 FRAME_BYTES = 65_536
+BODY_BYTES = 32_768  # of ciphertext
 FRAME_MESSAGES = 100
 # The ref of a `reject` names its message, because the answer to one that is refused carries nothing else.
 REJECT_REF = "reject:"

@@ -34,7 +34,7 @@ class Verdict(Enum):
 class _Queued:
     position: int
     message: Outgoing
-    sent_at: float = 0.0
+    sent_at: float | None = None  # the last time; None: never
 
 
 @dataclass(slots=True)
@@ -153,9 +153,12 @@ class Outbox:
         return lane
 
     def discard(self, message: MessageId) -> bool:
-        """Give up a message that is not on the way. False when it is on the way or unknown."""
+        """Give up a message that was never sent. False otherwise: one that was may have been accepted, and the server
+        may be waiting for its repeat before it takes the next.
+        """
         room = self._room_of.get(message)
-        if room is None or message in self._lanes[room].on_the_way:
+        items = self._lanes[room].waiting if room is not None else ()
+        if not any(item.message.id == message and item.sent_at is None for item in items):
             return False
         self._leave(message)
         return True
@@ -193,4 +196,4 @@ class Outbox:
     def overdue(self, now: float) -> bool:
         """Whether something has been on the way for 30 s without an answer: then the connection is not to be trusted."""
         firsts = (next(iter(lane.on_the_way.values())) for lane in self._lanes.values() if lane.on_the_way)
-        return any(now - first.sent_at > ANSWER_S for first in firsts)
+        return any(first.sent_at is not None and now - first.sent_at > ANSWER_S for first in firsts)

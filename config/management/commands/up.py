@@ -5,6 +5,7 @@ import signal
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -94,4 +95,7 @@ class Command(BaseCommand):
 
 def _address(url: str) -> str:
     """A URL without its password."""
-    return url.rpartition("@")[2].partition("?")[0]
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    host, port = options.get("host", parts.hostname), options.get("port", parts.port)
+    return f"{host}:{port}{parts.path}"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -59,6 +60,8 @@ def main() -> int:
     """Run what was asked for. 0 when every run was valid."""
     given = options()
     console = Console()
+    # Ended from outside, it must not leave its system behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         work = chosen(given.workloads, baseline=given.baseline)
     except ValueError as error:
@@ -97,8 +100,10 @@ def main() -> int:
         except KeyboardInterrupt:
             console.print("interrupted", style="red")
     ready = [(workload, done[workload.name]) for workload in work if done[workload.name]]
+    if not ready:
+        return 1
     report.show(ready, console)
-    if not given.no_keep and ready:
+    if not given.no_keep:
         shown = {name: value for name, value in vars(given).items() if value and name != "no_keep"}
         for path in report.keep(ready, machine.facts(), shown):
             console.print(f"kept in {os.path.relpath(path)}")

@@ -103,13 +103,19 @@ class Started(System):
                 start_new_session=True,
             )
         super().__init__(urls, {self._process.pid: group})
+        try:
+            self._wait(ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self, ready: str) -> None:
         deadline = time.monotonic() + READY_S
-        for url in urls:
+        for url in self.urls:
             while not _answers(url + ready):
                 if self._process.poll() is not None:
                     raise NotReady(f"it ended with {self._process.returncode}:\n{self.tail()}")
                 if time.monotonic() > deadline:
-                    self.stop()
                     raise NotReady(f"not ready after {READY_S} s:\n{self.tail()}")
                 time.sleep(0.2)
 

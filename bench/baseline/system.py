@@ -16,6 +16,13 @@ class Baseline(Started):
     def __init__(self, directory: Path) -> None:
         self._servers = Servers(directory / "baseline", web=0, workers=0, beat=False)
         self._servers.start()
+        try:
+            self._begin(directory)
+        except BaseException:
+            self._servers.stop()
+            raise
+
+    def _begin(self, directory: Path) -> None:
         env = {
             "DATABASE_URL": self._servers.database_url,
             "VALKEY_URL": self._servers.valkey_url,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,11 +30,16 @@ def _mark(count: int) -> str:
     return f"[bold red]{count}[/]" if count else "0"
 
 
+def _table(title: str, *, footer: bool = False) -> Table:
+    # Without lines between the columns and padding, so that it fits on a screen of 80.
+    return Table(title=title, show_footer=footer, box=box.SIMPLE, padding=0)
+
+
 def rooms_table(
     ledger: Ledger, mailboxes: Mailboxes, faults: Sequence[Fault], latencies: Mapping[str, Sequence[float]]
 ) -> Table:
     """One row per room, and their sum."""
-    table = Table(title="Rooms", show_footer=True)
+    table = _table("Rooms", footer=True)
     total: Counter[str] = Counter()
     rows = []
     for room, record in sorted(ledger.items(), key=lambda item: item[1].name):
@@ -60,7 +66,7 @@ def rooms_table(
         "all", "", "", str(total["accepted"]), f"{total['delivered']}/{total['expected']}",
         "broken" if total["disorder"] else "kept", str(total["lost"]), str(total["doubled"]), *_ms(everything),
     ]  # fmt: skip
-    names = ["room", "members", "devices", "accepted", "delivered", "order", "lost", "doubled", "p50 ms", "p99 ms"]
+    names = ["room", "users", "devices", "accepted", "delivered", "order", "lost", "doubled", "p50 ms", "p99 ms"]
     for index, (name, foot) in enumerate(zip(names, footer, strict=True)):
         table.add_column(name, footer=foot, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
@@ -72,8 +78,8 @@ def users_table(
     names: Mapping[str, str], mailboxes: Mailboxes, faults: Sequence[Fault], outages: Mapping[str, Sequence[int]]
 ) -> Table:
     """One row per user: what each of the devices heard, and how often it was cut off. `names`: user → speaker."""
-    table = Table(title="Users and their devices")
-    columns = ["user", "entries", "messages per device", "outages per device", "same order", "lost", "doubled"]
+    table = _table("Users and their devices")
+    columns = ["user", "entries", "messages on each", "cut off", "alike", "lost", "doubled"]
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     for user, devices in mailboxes.items():

@@ -7,7 +7,7 @@ Nothing is stored for this: it is the delivery's own state, so it is true at the
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,8 @@ from messages.models import Cursor, Entry, Mailbox, Message, ReadPosition, Rejec
 
 # Room changes of the sender's that are looked through for people who have left since.
 CHANGES_LOOKED_AT = 2_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class Where(StrEnum):
@@ -259,4 +261,5 @@ def _refusal(row: Rejection) -> Refusal:
 
 
 def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+    """Rounded as PostgreSQL rounds it for the protocol's answers."""
+    return ((moment - EPOCH) // MICROSECOND + 500) // 1000

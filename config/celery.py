@@ -3,8 +3,9 @@
 import os
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery, Task, bootsteps
 from celery.app.amqp import AMQP
+from celery.worker.request import Request
 from kombu.connection import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -25,6 +26,28 @@ class QuickAMQP(AMQP):
     Connection = QuickConnection
 
 
+class PromptRequest(Request):
+    """A task whose acknowledgement ends the connection when it fails, so that the worker connects again.
+
+    Celery only logs it. But then the message counts as unacknowledged for ever, with a prefetch of 1 nothing more is asked
+    of the broker, and so its loss is never noticed: after a restart of the broker the worker would sleep until its own.
+    """
+
+    acknowledged: bool
+
+    def acknowledge(self) -> None:
+        """See `celery.worker.request.Request`. Raises what the broker's connection raises."""
+        if not self.acknowledged:
+            self.message.ack()
+            self.acknowledged = True
+
+
+class PromptTask(Task):
+    """The base of all tasks."""
+
+    Request = PromptRequest
+
+
 class Tick(bootsteps.StartStopStep):
     """A timer twice a second. An idle worker on AMQP else sleeps up to 10 s before it notices a signal."""
 
@@ -35,7 +58,7 @@ class Tick(bootsteps.StartStopStep):
         parent.timer.call_repeatedly(0.5, lambda: None)
 
 
-app = Celery("letterlock", amqp=QuickAMQP)
+app = Celery("letterlock", amqp=QuickAMQP, task_cls=PromptTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(Tick)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import psycopg2
 
+from delivery import wake
 from delivery.drain import overdue
 from delivery.drainer import PLANNER, Drainer, resume
 from kernel.database import Session
@@ -55,6 +56,8 @@ class Sweeper(threading.Thread):
                 drainer.drain(seconds=5.0)
             finally:
                 drainer.close()
+            # Whoever was woken has not come: dead or frozen, and its flag would keep everybody else asleep for seconds.
+            wake.clear(group)
         return stuck
 
     def stop(self) -> None:

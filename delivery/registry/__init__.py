@@ -11,7 +11,7 @@ class Registry(Protocol):
     """What the rest of delivery asks of a registry. Calls may raise `RegistryAway` and never block for long."""
 
     def renew(self, host: str, facts: Mapping[str, object]) -> bool:
-        """Renew the host's lease; answers False when it had vanished, so that the host publishes its routes again."""
+        """Renew the host's lease; answers False when it or the routes had vanished, so that the host publishes these again."""
 
     def leave(self, host: str) -> None:
         """Give up the lease and the routes."""

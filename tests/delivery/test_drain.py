@@ -19,7 +19,18 @@ from messages import log
 from messages.kinds import Kind
 from messages.models import Entry
 from tests.delivery import depot
-from tests.delivery.depot import Lane, check_dense, dead, direct_room, drain_all, group, mailbox, message, pending, person
+from tests.delivery.depot import (
+    Lane,
+    check_dense,
+    dead,
+    direct_room,
+    drain_all,
+    group,
+    mailbox,
+    message,
+    pending,
+    person,
+)
 
 pytestmark = pytest.mark.usefixtures("depot")
 

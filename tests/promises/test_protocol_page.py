@@ -16,8 +16,8 @@ from kernel.entries import Entry, Origin
 from kernel.errors import DomainError, NotFound
 from kernel.limits import table
 from messages.entries import HIDDEN, message_text, payload_text
-from messages.log import NewMessage
 from messages.kinds import Kind
+from messages.log import NewMessage
 from tests.promises.conftest import PAGE
 
 OURS = ("accounts", "chat", "config", "connections", "delivery", "kernel", "messages")

@@ -77,7 +77,14 @@ def group(owner, *members):
 def message(room, body=b"opaque", **fields):
     """A message object as a client sends it."""
     ciphertext = urlsafe_b64encode(body).rstrip(b"=").decode()
-    return {"id": str(uuid7()), "room": room, "sent_at": now_ms(), "alg": "test", "epoch": 0, "ciphertext": ciphertext} | fields
+    return {
+        "id": str(uuid7()),
+        "room": room,
+        "sent_at": now_ms(),
+        "alg": "test",
+        "epoch": 0,
+        "ciphertext": ciphertext,
+    } | fields
 
 
 # --- sending -----------------------------------------------------------------------------------------------------------
@@ -104,7 +111,9 @@ class Lane:
     def wait(self, count):
         """The first `count` answers, taken out, once they are here."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.answers) >= count, PATIENCE_S), f"{len(self.answers)} of {count} answers"
+            assert self._news.wait_for(lambda: len(self.answers) >= count, PATIENCE_S), (
+                f"{len(self.answers)} of {count} answers"
+            )
             taken, self.answers = self.answers[:count], self.answers[count:]
         return taken
 
@@ -119,7 +128,9 @@ class Lane:
         waiting = list(messages)
         for _ in range(tries):
             answers = self.sends(*waiting)
-            waiting = [each for each, answer in zip(waiting, answers, strict=True) if answer.error and answer.error.retryable]
+            waiting = [
+                each for each, answer in zip(waiting, answers, strict=True) if answer.error and answer.error.retryable
+            ]
             if not waiting:
                 return
         raise AssertionError(f"{len(waiting)} messages are still refused: {answers[-1].error!r}")

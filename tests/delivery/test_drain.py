@@ -247,7 +247,9 @@ class TestRowsThatCannotBeDelivered:
         assert [id for id, _ in dead()] == [first]
         check_dense(bob.id)
 
-    def test_a_mailbox_that_somebody_holds_is_waited_for_and_nothing_is_set_aside(self, lane, alice, bob, room, drainer):
+    def test_a_mailbox_that_somebody_holds_is_waited_for_and_nothing_is_set_aside(
+        self, lane, alice, bob, room, drainer
+    ):
         ids = sent(lane, message(room))
         drain_all()
         ids += sent(lane, message(room))
@@ -379,7 +381,9 @@ class TestSeveralAtOnce:
         slot = Slot.objects.get(slot=slot_of(bob.id))
         first = sent(lane, *(message(room) for _ in range(20)))
         drainer.drain_once()
-        Slot.objects.filter(slot=slot.slot).update(queue="recipients.07" if slot.queue_id != "recipients.07" else "recipients.00")
+        Slot.objects.filter(slot=slot.slot).update(
+            queue="recipients.07" if slot.queue_id != "recipients.07" else "recipients.00"
+        )
         second = sent(lane, *(message(room) for _ in range(20)))
         drainer.drain(seconds=5)
         slot.save()

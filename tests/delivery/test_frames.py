@@ -21,7 +21,11 @@ uuids = st.uuids().map(str)
 seqs = st.integers(0, 2**63 - 1)
 refs = st.none() | st.text(st.characters(codec="utf-8"), max_size=64)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8"), max_size=10),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=10),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -51,7 +55,9 @@ class TestWhatClientsSay:
 
     @given(message=uuids, later=uuids, ref=refs)
     def test_reject(self, message, later, ref):
-        assert frames.decode(said(type="reject", message=message, later=later, ref=ref)) == frames.Reject(message, later, ref)
+        assert frames.decode(said(type="reject", message=message, later=later, ref=ref)) == frames.Reject(
+            message, later, ref
+        )
 
     @given(room=uuids, ref=refs)
     def test_typing(self, room, ref):

@@ -62,7 +62,11 @@ class Stage:
     def __init__(self):
         self.people = [person(name, devices=2) for name in ("alice", "bob", "carol")]
         alice, bob, carol = self.people
-        members = {direct_room(alice, bob): (alice, bob), direct_room(bob, carol): (bob, carol), group(*self.people): self.people}
+        members = {
+            direct_room(alice, bob): (alice, bob),
+            direct_room(bob, carol): (bob, carol),
+            group(*self.people): self.people,
+        }
         self.ledger = Ledger(self.people, {room: {who.id for who in present} for room, present in members.items()})
         self.members = members
         self.lanes = [(who, device) for who in self.people for device in who.devices]
@@ -108,7 +112,9 @@ def test_any_script(stage, script):
                 case "drain", which, fault:
                     attempt(drainers[which], fault)
                 case "drain together", *both:
-                    threads = [threading.Thread(target=attempt, args=pair) for pair in zip(drainers[:2], both, strict=True)]
+                    threads = [
+                        threading.Thread(target=attempt, args=pair) for pair in zip(drainers[:2], both, strict=True)
+                    ]
                     for thread in threads:
                         thread.start()
                     for thread in threads:

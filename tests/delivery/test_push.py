@@ -42,7 +42,12 @@ async def test_what_the_layer_sends_and_what_is_published_come_alike(receiver):
 
 async def test_a_large_batch_arrives_whole(receiver):
     host, receive = receiver
-    message = {"type": "push", "texts": ["x" * 44_000] * 40, "origins": [None] * 40, "to": [["user", n, n] for n in range(40)]}
+    message = {
+        "type": "push",
+        "texts": ["x" * 44_000] * 40,
+        "origins": [None] * 40,
+        "to": [["user", n, n] for n in range(40)],
+    }
 
     push.publish({host: message})
 

@@ -46,7 +46,8 @@ class TestHello:
             }  # fmt: skip
 
     @pytest.mark.parametrize(
-        "first", ["", "hello", "{}", "[]", '{"type":"ping"}', '{"type":"ack","seq":1}', '{"type":"ack","seq":-1}', b"\xff\x00"]
+        "first",
+        ["", "hello", "{}", "[]", '{"type":"ping"}', '{"type":"ack","seq":1}', '{"type":"ack","seq":-1}', b"\xff\x00"],
     )
     async def test_anything_else_first_is_malformed(self, cast, first):
         alice = await cast.person("alice")
@@ -120,7 +121,12 @@ class TestFrames:
                 errors[frame["ref"]] = (frame["problem"]["code"], frame["problem"].get("field"))
 
             assert (await socket.expect("pong"))["ref"] == "7"
-            assert errors.pop("5") in {("ack_beyond_sent", None), ("ack_beyond_sent", "seq"), ("not_found", None), ("not_found", "room")}
+            assert errors.pop("5") in {
+                ("ack_beyond_sent", None),
+                ("ack_beyond_sent", "seq"),
+                ("not_found", None),
+                ("not_found", "room"),
+            }
             assert errors == {
                 "1": ("invalid", "seq"), "2": ("unknown_field", "text"), "3": ("ack_beyond_sent", None), "4": ("not_found", None),
                 "6": ("not_found", "message"),
@@ -318,13 +324,21 @@ class TestLive:
         alice, bob, room = await conversation(cast)
         laptop = await bob.new_device()
         first, second = system.urls
-        async with alice.phone.socket(url=first) as mine, bob.phone.socket(url=second) as his, laptop.socket(url=first) as other:
+        async with (
+            alice.phone.socket(url=first) as mine,
+            bob.phone.socket(url=second) as his,
+            laptop.socket(url=first) as other,
+        ):
             assert mine.welcome["host"] != his.welcome["host"]
             for _ in range(5):
                 await mine.sends(alice.phone.message(room, b"hello"))
                 await his.sends(bob.phone.message(room, b"hello"))
             found = [await socket.messages(10) for socket in (mine, his, other)]
-            assert [entry["id"] for entry in found[0]] == [entry["id"] for entry in found[1]] == [entry["id"] for entry in found[2]]
+            assert (
+                [entry["id"] for entry in found[0]]
+                == [entry["id"] for entry in found[1]]
+                == [entry["id"] for entry in found[2]]
+            )
             await mine.send("typing", room=room)
             await his.expect("typing")
             await other.expect("typing")

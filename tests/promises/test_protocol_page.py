@@ -128,7 +128,10 @@ class TestServerFrames:
 
 
 def test_every_kind_of_entry_is_on_the_page(page):
-    on_page = {kind.strip("`"): set(re.findall(r"`([a-z_]+)`|([a-z_]+)(?=,|`)", members)) for kind, members in rows(page, "### 3.2 Entries")}
+    on_page = {
+        kind.strip("`"): set(re.findall(r"`([a-z_]+)`|([a-z_]+)(?=,|`)", members))
+        for kind, members in rows(page, "### 3.2 Entries")
+    }
 
     assert on_page.keys() == {"message", "rejection", "room", "hidden"}
     assert {"message", "rejection", "room"} <= {kind.name.lower() for kind in Kind}

@@ -55,7 +55,12 @@ def columns_of(table):
 
 def test_there_is_something_to_hold():
     assert len(statements()) >= 20
-    assert {"messages.log.INSERT_MESSAGES", "delivery.pending.INSERT", "delivery.drain.TAKE", "delivery.drain.SET_ASIDE"} <= statements().keys()
+    assert {
+        "messages.log.INSERT_MESSAGES",
+        "delivery.pending.INSERT",
+        "delivery.drain.TAKE",
+        "delivery.drain.SET_ASIDE",
+    } <= statements().keys()
 
 
 @pytest.mark.parametrize("name", statements())
@@ -72,7 +77,9 @@ def test_every_insert_names_columns_of_the_model_and_all_that_are_needed(name):
     for table, listed in INSERT.findall(statements()[name]):
         named = {column.strip() for column in listed.split(",")}
         fields = {field.column: field for field in tables()[table]._meta.concrete_fields}
-        needed = {column for column, (_, nullable, default) in columns_of(table).items() if not nullable and not default}
+        needed = {
+            column for column, (_, nullable, default) in columns_of(table).items() if not nullable and not default
+        }
 
         assert named <= fields.keys()
         assert needed <= named
@@ -115,7 +122,11 @@ def test_what_is_set_aside_keeps_everything():
 
 def test_the_apps_keep_their_labels():
     """Labels are in the names of tables and migrations; `messages` belongs to django.contrib.messages."""
-    found = {config.name: config.label for config in apps.get_app_configs() if not config.name.startswith(("django.", "rest_", "drf_"))}
+    found = {
+        config.name: config.label
+        for config in apps.get_app_configs()
+        if not config.name.startswith(("django.", "rest_", "drf_"))
+    }
 
     assert found == {
         "config": "assembly", "accounts": "accounts", "connections": "connections", "messages": "message_log",

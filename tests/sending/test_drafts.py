@@ -32,7 +32,14 @@ def id_at(ms):
 
 
 def message(**fields):
-    good = {"id": id_at(NOW), "room": ROOM, "sent_at": NOW, "alg": "chat.e2ee.v1", "epoch": 0, "ciphertext": b64(b"opaque")}
+    good = {
+        "id": id_at(NOW),
+        "room": ROOM,
+        "sent_at": NOW,
+        "alg": "chat.e2ee.v1",
+        "epoch": 0,
+        "ciphertext": b64(b"opaque"),
+    }
     return {**good, **fields}
 
 
@@ -186,6 +193,8 @@ def test_anything_is_a_draft_or_refused(raw):
     assert id is None or raw["id"] == id
 
 
-@pytest.mark.parametrize(("raw", "id"), [({"id": ROOM}, ROOM), ({"id": "x"}, None), ({"id": 1}, None), ({}, None), (None, None)])
+@pytest.mark.parametrize(
+    ("raw", "id"), [({"id": ROOM}, ROOM), ({"id": "x"}, None), ({"id": 1}, None), ({}, None), (None, None)]
+)
 def test_a_refusal_names_an_id_only_if_it_is_one(raw, id):
     assert id_of(raw) == id

@@ -88,7 +88,12 @@ class TestAccepting:
             "accepted_at": ms(kept.accepted_at),
         }  # fmt: skip
         assert bytes(kept.ciphertext) == b"opaque"
-        assert (str(kept.device_id), kept.sent_at, kept.alg, kept.epoch) == (alice.devices[0], draft["sent_at"], "test", 0)
+        assert (str(kept.device_id), kept.sent_at, kept.alg, kept.epoch) == (
+            alice.devices[0],
+            draft["sent_at"],
+            "test",
+            0,
+        )
 
     def test_everybody_in_the_room_is_a_recipient_the_sender_too(self, intake):
         alice, *others = [person(name) for name in ("alice", "bob", "carol", "dave")]
@@ -101,7 +106,14 @@ class TestAccepting:
 
     def test_one_bad_send_is_refused_and_the_others_are_accepted(self, lane, room):
         strange = direct_room(person("carol"), person("dave"))
-        drafts = [message(room), message(strange), message(room), message(str(uuid7())), message(room, epoch=7), message(room)]
+        drafts = [
+            message(room),
+            message(strange),
+            message(room),
+            message(str(uuid7())),
+            message(room, epoch=7),
+            message(room),
+        ]
 
         answers = lane.sends(*drafts)
 
@@ -235,9 +247,7 @@ class TestTheSameIdAgain:
         for draft in drafts:
             assert sum(len(row.recipients) for row in Pending.objects.filter(message_id=draft["id"])) == 2
 
-    @pytest.mark.parametrize(
-        "change", [{"ciphertext": "b3RoZXI"}, {"sent_at": 5}, {"alg": "other"}, {"epoch": 1}]
-    )
+    @pytest.mark.parametrize("change", [{"ciphertext": "b3RoZXI"}, {"sent_at": 5}, {"alg": "other"}, {"epoch": 1}])
     def test_other_content_is_a_conflict_that_tells_its_owner_when_the_first_was_accepted(self, lane, room, change):
         draft = message(room)
         first = accepted(lane.sends(draft)[0])

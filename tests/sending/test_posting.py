@@ -32,7 +32,9 @@ async def received(device, count):
 async def test_a_message_is_in_both_mailboxes_as_it_was_composed(cast):
     alice, bob = await cast.people("alice", "bob")
     room = await alice.direct_room(bob)
-    draft = alice.phone.message(room, b"\x00\xff opaque", sender=alice.id, recipient=bob.id, delivered=False, read=False)
+    draft = alice.phone.message(
+        room, b"\x00\xff opaque", sender=alice.id, recipient=bob.id, delivered=False, read=False
+    )
 
     answer = await alice.phone.posts("messages", draft)
 
@@ -78,7 +80,16 @@ async def test_each_of_several_messages_has_a_result_of_its_own(cast):
     results = (await alice.phone.posts("messages", {"messages": drafts}))["results"]
 
     codes = [result.get("error", {}).get("code", "accepted") for result in results]
-    assert codes == ["accepted", "not_found", "unknown_field", "too_large", "id_conflict", "accepted", "epoch_stale", "invalid"]
+    assert codes == [
+        "accepted",
+        "not_found",
+        "unknown_field",
+        "too_large",
+        "id_conflict",
+        "accepted",
+        "epoch_stale",
+        "invalid",
+    ]
     assert [result["status"] for result in results] == [200, 404, 400, 413, 409, 200, 409, 400]
     assert [result["id"] for result in results] == [*(draft["id"] for draft in drafts[:7]), None]
     assert all(result["error"]["id"] == result["id"] for result in results if result["id"] and "error" in result)
@@ -87,7 +98,17 @@ async def test_each_of_several_messages_has_a_result_of_its_own(cast):
 
 
 @pytest.mark.parametrize(
-    "body", [{"messages": []}, {"messages": {}}, {"messages": None}, {"messages": [{}] * (POST_MESSAGES + 1)}, [], "hello", 5, None]
+    "body",
+    [
+        {"messages": []},
+        {"messages": {}},
+        {"messages": None},
+        {"messages": [{}] * (POST_MESSAGES + 1)},
+        [],
+        "hello",
+        5,
+        None,
+    ],
 )
 async def test_what_is_neither_one_message_nor_up_to_a_hundred(cast, body):
     alice = await cast.person("alice")
@@ -98,7 +119,9 @@ async def test_what_is_neither_one_message_nor_up_to_a_hundred(cast, body):
 async def test_nothing_stands_beside_messages(cast):
     alice = await cast.person("alice")
 
-    refused = problem(await alice.phone.http.post("messages", json={"messages": [], "plaintext": ""}), 400, "unknown_field")
+    refused = problem(
+        await alice.phone.http.post("messages", json={"messages": [], "plaintext": ""}), 400, "unknown_field"
+    )
     assert refused["field"] == "plaintext"
 
 

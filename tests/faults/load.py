@@ -5,6 +5,7 @@ people. A message is *delivered* when every device of every member of its room h
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import time
@@ -38,6 +39,11 @@ class Journey:
     delivered_at: float = 0.0
 
 
+# A line for each request and each socket would be most of what a failed run shows.
+for _chatty in ("httpx", "picows"):
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
+
+
 class Load:
     """`async with Load(urls, rate=320) as load`: from then on messages flow until `quiet`."""
 
@@ -48,6 +54,8 @@ class Load:
         self.phones: list[Phone] = []
         self.journeys: dict[str, Journey] = {}
         self.slowest_tick = 0.0
+        # While something is struck, nobody is sent back to the host that it was given: it may be the one that is away.
+        self.is_struck = False
         self._undelivered: dict[str, Journey] = {}
         self._devices_of: dict[str, int] = {}
         self._writers: list[tuple[Phone, str]] = []
@@ -116,16 +124,26 @@ class Load:
         """Send nothing new and wait until everything is answered, delivered and acknowledged; False if it is not in time."""
         self._is_composing = False
         deadline = time.monotonic() + seconds
-        while self._undelivered or not all(phone.is_settled for phone in self.phones):
+        while self._undelivered or self._unsettled():
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.05)
         return True
 
     def unsettled(self) -> str:
-        """What keeps `quiet` waiting, for people."""
-        phones = [f"{p.id} up={p.is_up} unanswered={p.unanswered} {p.state()}" for p in self.phones if not p.is_settled]
-        return f"{len(self._undelivered)} undelivered; " + "; ".join(phones)
+        """What keeps `quiet` and recoveries waiting, for people."""
+        found = [f"{len(self._undelivered)} undelivered, {sum(phone.unanswered for phone in self.phones)} unanswered"]
+        if oldest := next(iter(self._undelivered), None):
+            message, journey = self.ledger.tried[oldest], self.journeys[oldest]
+            age, answer = time.monotonic() - journey.composed_at, "accepted" if journey.accepted_at else "not answered"
+            found.append(f"the oldest: {message}, {age:.1f} s old, {answer}, missing on {journey.lacking} devices")
+        return "\n".join([*found, *(f"{phone.id} {phone.state()}" for phone in self._unsettled())])
+
+    def _unsettled(self) -> list[Phone]:
+        newest: dict[str, int] = defaultdict(int)
+        for phone in self.phones:
+            newest[phone.user] = max(newest[phone.user], phone.has)
+        return [phone for phone in self.phones if not phone.is_settled(newest[phone.user])]
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
@@ -145,7 +163,7 @@ class Load:
                     phone, room = random.choice(self._writers)
                     phone.compose(room)
                 owed -= int(owed)
-                if now >= next_move:
+                if now >= next_move and not self.is_struck:
                     next_move = now + MOVE_S
                     any(phone.go_home() for phone in random.sample(self.phones, len(self.phones)))
                 if now >= next_trip:
@@ -212,4 +230,6 @@ def summary(phones: Sequence[Phone]) -> dict[str, int]:
         sums["doubles on the wire, dropped"] += phone.doubles
         sums["reconnects"] += phone.reconnects
         sums["refusals and repeats"] += phone.repeats
+        sums["goodbyes (1012)"] += phone.goodbyes
+        sums["sockets without welcome"] += phone.unwelcome
     return dict(sums)

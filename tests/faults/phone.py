@@ -25,6 +25,7 @@ IN_A_FRAME = 50
 IN_A_POST = 20
 SILENT_S = 50.0
 HANDSHAKE_S = 5.0
+WELCOME_S = 12.0
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.5, 30.0
 REFRESH_BEFORE_MS = 120_000
 
@@ -71,7 +72,8 @@ class Line(WSListener):
         self.window = 512
         self.drained = False
         self.heard_at = time.monotonic()
-        self.over = asyncio.Event()
+        # Welcomed, or over before that; over.
+        self.begun, self.over = asyncio.Event(), asyncio.Event()
         self._transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -87,7 +89,17 @@ class Line(WSListener):
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.begun.set()
         self.over.set()
+
+    async def welcomed(self, seconds: float) -> bool:
+        """Wait for `welcome`, or for the end; False when neither comes."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.begun.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def send(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_disconnected:
@@ -95,6 +107,7 @@ class Line(WSListener):
 
     def drop(self) -> None:
         """Cut it off without a word, as a phone in a tunnel does."""
+        self.begun.set()
         self.over.set()
         if self._transport is not None:
             self._transport.disconnect()
@@ -109,14 +122,14 @@ class Phone:
         self.log = world.ledger.devices.setdefault(self.id, DeviceLog(self.user))
         self.rooms: list[str] = []
         self.is_commuter, self.by_rest = is_commuter, by_rest
-        self.doubles = self.reconnects = self.repeats = 0
+        self.doubles = self.reconnects = self.repeats = self.goodbyes = self.unwelcome = 0
         self._home, self._patience_s = home, patience_s
         self._at = home
         self._line: Line | None = None
         self._connecting = Tries()
         self._offline_until = 0.0
         # The mailbox as far as it is written down here.
-        self._have = 0
+        self.has = 0
         self._latest: dict[str, int] = {}
         # Sending: per room, what is not answered yet, in order; what of it is under way on this socket, since when.
         self._numbers: dict[str, int] = defaultdict(int)
@@ -132,11 +145,10 @@ class Phone:
         """Whether it has a socket that was welcomed."""
         return self._line is not None and self._line.log is not None
 
-    @property
-    def is_settled(self) -> bool:
-        """Connected, caught up, everything answered and acknowledged."""
+    def is_settled(self, newest: int) -> bool:
+        """Connected, caught up with its user's other devices, everything answered and acknowledged."""
         line = self._line
-        return line is not None and line.drained and not self.unanswered and line.acked == line.newest == self._have
+        return line is not None and line.drained and not self.unanswered and line.acked == line.newest == newest
 
     @property
     def unanswered(self) -> int:
@@ -146,7 +158,9 @@ class Phone:
     def state(self) -> str:
         """Where it is, for people."""
         line = self._line
-        return f"has {self._have}, " + (f"socket drained={line.drained} {line.newest} acknowledged={line.acked}" if line else "no socket")
+        socket = f"{self._at} drained={line.drained} {line.newest} acknowledged={line.acked}" if line and line.log else "none"
+        sends = "REST" if self.by_rest else "socket"
+        return f"of {self.user} sends by {sends}, {self.unanswered} unanswered; has {self.has}; socket {socket}; {self.reconnects} reconnects"
 
     # --- the socket ----------------------------------------------------------------------------------------------------
 
@@ -160,18 +174,22 @@ class Phone:
                 url = f"{self.world.urls[self._at].replace('http', 'ws', 1)}/api/v1/socket"
                 await ws_connect(lambda: line, url, websocket_handshake_timeout=HANDSHAKE_S, proxy=None)
                 self._line = line
+                if not await line.welcomed(WELCOME_S):
+                    self.unwelcome += 1
+                    continue
                 await line.over.wait()
             except (OSError, WSError, TimeoutError, httpx.HTTPError):
                 pass
             finally:
                 line.drop()
-            self.reconnects += 1
-            self._at = (self._at + 1) % len(self.world.urls)
+                self.reconnects += 1
+                self._at = (self._at + 1) % len(self.world.urls)
             await asyncio.sleep(self._connecting.failed())
 
     def hung_up(self, code: int | None) -> None:
         """The server said goodbye. Only a restart is a reason for it here."""
-        if code not in (None, 1000, 1001, 1006, 1012):
+        self.goodbyes += 1
+        if code != 1012:
             self._surprise(f"close {code}")
 
     def go_offline(self, seconds: float) -> None:
@@ -226,6 +244,7 @@ class Phone:
                 line.newest = line.acked = frame["acknowledged"]
                 self._under_way.clear()
                 self._connecting.worked()
+                line.begun.set()
             case {"type": "drained", "seq": seq} if line.log and not line.drained:
                 line.drained = True
                 last = line.log.entries[-1].seq if line.log.entries else line.log.acknowledged
@@ -250,10 +269,10 @@ class Phone:
             message = wire.message_of(entry)
             line.newest = entry["seq"]
             line.log.entries.append(Got(entry["seq"], message))
-            if entry["seq"] <= self._have:
+            if entry["seq"] <= self.has:
                 self.doubles += 1
                 continue
-            self._have = entry["seq"]
+            self.has = entry["seq"]
             if message is not None:
                 self._latest[message.room] = entry["seq"]
                 self.world.arrived(self, message.id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from typing import Any
@@ -31,6 +32,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int, host: str, **options: Any) -> None:
         """Serve until SIGTERM or SIGINT; exit status 1 if the port cannot be had or the runtime does not start."""
+        _allow_many_sockets()
         life = Life()
         server = _server(host, port, life)
         server.run()
@@ -85,6 +87,12 @@ class Life:
         self._reactor.stop()
 
 
+def _allow_many_sockets() -> None:
+    """Each connection is a file; the usual first limit of 1 024 is for interactive programs."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _server(host: str, port: int, life: Life) -> Any:
     import uvloop
     from twisted.internet import asyncioreactor
@@ -93,10 +101,11 @@ def _server(host: str, port: int, life: Life) -> Any:
     asyncioreactor.install(uvloop.new_event_loop())
     from daphne.server import Server
 
-    from config import sockets
+    from config import bodies, sockets
     from config.asgi import application
 
     sockets.install()
+    bodies.install()
     # Now, and not at the first request: importing every view takes a second or more, in which no socket would be served.
     get_resolver().url_patterns  # noqa: B018
     address = host.replace(":", r"\:")

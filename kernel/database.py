@@ -16,6 +16,8 @@ import psycopg2.errors
 import psycopg2.extensions
 from django.conf import settings
 
+from kernel.prepared import PreparedConnection, PreparedCursor
+
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -30,6 +32,8 @@ SESSION = {
     "lock_timeout": "1000",
     "statement_timeout": "8000",
     "jit": "off",
+    # The hot statements are prepared (kernel/prepared.py); without this PostgreSQL would plan the first five calls anew.
+    "plan_cache_mode": "force_generic_plan",
 }
 
 # Ids stay text on the hot path: making UUID objects only to print them again would cost more than the statement.
@@ -67,6 +71,8 @@ def connect(name: str, **session: str) -> Connection:
         keepalives_interval=2,
         keepalives_count=3,
         tcp_user_timeout=10_000,
+        connection_factory=PreparedConnection,
+        cursor_factory=PreparedCursor,
     )
     connection.autocommit = True
     psycopg2.extensions.register_type(UUID_TEXT, connection)

@@ -5,13 +5,16 @@ One task reads and one writes. Whoever wants something written puts it where the
 
 import asyncio
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
 from client.errors import Unreachable
 from client.events import State
+from client.protocol.backoff import Backoff
 from client.protocol.frames import (
+    READ_REF,
     REJECT_REF,
     AcceptedFrame,
     Ack,
@@ -32,6 +35,7 @@ from client.protocol.frames import (
     Welcome,
 )
 from client.protocol.ids import MessageId, RoomId
+from client.protocol.problems import Problem
 from client.receiving import Receiver
 from client.sending import Sender
 from client.store import Store
@@ -57,6 +61,7 @@ class Connection:
         self._on_state = on_state
         self._inbox = receiver.begin()
         self._welcomed = False
+        self._open = True
         self._control: deque[ClientFrame] = deque()
         self._sent: dict[str, list[MessageId]] = {}  # ref → messages of a `send` frame without a full answer
         self._refs = 0
@@ -74,6 +79,7 @@ class Connection:
             # Reader and writer may both see the end; the first tells the reason.
             raise group.exceptions[0] from group
         finally:
+            self._open = False
             if self._carries:
                 self._sender.outbox.disconnected()
 
@@ -132,6 +138,9 @@ class Connection:
             # The server judges; a claim that it does not accept is not made again.
             if not problem.may_retry:
                 self._store.mailbox.refusal_told(MessageId(ref.removeprefix(REJECT_REF)))
+        elif ref.startswith(READ_REF):
+            if problem.may_retry:
+                self._read_again(RoomId(ref.removeprefix(READ_REF)), problem)
         elif isinstance(named, str):
             self._sender.refused(MessageId(named), problem)
         elif ref in self._sent:
@@ -140,6 +149,14 @@ class Connection:
                 self._sender.refused(message, problem)
         else:
             logger.warning("the server refused a frame: %s", problem)
+
+    def _read_again(self, room: RoomId, problem: Problem) -> None:
+        """Tell a read position later: on this connection, or else on the next."""
+        self._store.rooms.tell_again(room)
+        delay = Backoff(1).delay(random.random(), problem.retry_after)
+        asyncio.get_running_loop().call_later(
+            delay, lambda: self.put(Read(room, self._store.rooms.read_position(room))) if self._open else None
+        )
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()

@@ -14,8 +14,9 @@ from client.protocol.problems import Problem, decode_problem
 FRAME_BYTES = 65_536
 BODY_BYTES = 32_768  # of ciphertext
 FRAME_MESSAGES = 100
-# The ref of a `reject` names its message, because the answer to one that is refused carries nothing else.
+# The refs of `reject` and `read` name what they are about, because the answer to one that is refused carries nothing else.
 REJECT_REF = "reject:"
+READ_REF = "read:"
 
 
 # What the client sends (§4.1).
@@ -191,7 +192,7 @@ def _fields_of(frame: ClientFrame) -> dict[str, Any]:
         case Ack(seq):
             return {"type": "ack", "seq": seq}
         case Read(room, seq):
-            return {"type": "read", "room": room, "seq": seq}
+            return {"type": "read", "ref": READ_REF + room, "room": room, "seq": seq}
         case Reject(message, later):
             return {"type": "reject", "ref": REJECT_REF + message, "message": message, "later": later}
         case Typing(room):

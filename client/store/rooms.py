@@ -69,6 +69,10 @@ class Rooms:
         """These went out on a fresh connection."""
         self._database.run_each("UPDATE reads SET untold = 0 WHERE room = ? AND seq = ?", list(positions))
 
+    def tell_again(self, room: RoomId) -> None:
+        """The server could not take the read position of this room."""
+        self._database.run("UPDATE reads SET untold = 1 WHERE room = ?", room)
+
     def unread(self, room: RoomId, me: UserId) -> int:
         """How many messages of others in the room are beyond the read position and not refused."""
         (count,) = self._database.one(

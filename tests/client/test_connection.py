@@ -83,6 +83,22 @@ class TestReceiving:
         await second.says("drained", seq=0)
         await bob.caught_up()
 
+    async def test_a_read_position_that_could_not_be_taken_is_told_again(self, script, bob):
+        socket = await script.socket()
+        await socket.welcomes(last_seq=2)
+        await socket.says("drained", seq=0)
+        await bob.caught_up()
+        bob.read(ROOM, 1)
+        first = await socket.hears("read")
+        bob.read(ROOM, 2)
+        await socket.hears("read")
+        await socket.says(
+            "error", ref=first["ref"], problem={"code": "unavailable", "status": 503, "retry_after": 0.05}
+        )
+
+        again = await socket.hears("read")
+        assert (again["room"], again["seq"]) == (ROOM, 2)
+
     async def test_a_refusal_without_an_answer_is_repeated_on_the_next_connection(self, script, bob):
         first = await script.socket()
         await first.welcomes()

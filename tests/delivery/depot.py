@@ -24,6 +24,7 @@ from delivery.drainer import PLANNER, Drainer
 from kernel import database
 from kernel.database import Session
 from kernel.ids import now_ms, uuid7
+from kernel.prepared import PreparedCursor
 
 PATIENCE_S = 10
 
@@ -164,7 +165,7 @@ def terminate(pid):
     until(lambda: not query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid), f"the end of session {pid}")
 
 
-class FragileCursor(psycopg2.extensions.cursor):
+class FragileCursor(PreparedCursor):
     """Loses its session at the statement that its owner has chosen."""
 
     owner = None

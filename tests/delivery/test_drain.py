@@ -136,16 +136,18 @@ class TestDelivering:
         assert found[bob] == [first, Kind.ROOM, second, Kind.ROOM]
         assert found[carol] == [Kind.ROOM, second, Kind.ROOM, third]
 
-    def test_large_bodies_and_small_entries_keep_their_order(self, lane, alice, bob, drainer):
+    def test_large_bodies_and_small_entries_keep_their_order(self, intake, drainer):
         """A batch is bounded by bytes. What has no body must not slip past what was left for the next batch."""
-        room = group(alice, bob)
-        wanted = []
-        for _ in range(6):
-            wanted += sent(lane, *(message(room, b"x" * 32_768) for _ in range(12)))
-            with transaction.atomic(), connection.cursor() as cursor:
-                payload = {"room": room, "change": "role"}
-                ports.mailboxes.put(cursor, recipients=[UUID(alice.id), UUID(bob.id)], kind=Kind.ROOM, payload=payload)
-            wanted.append(Kind.ROOM)
+        pairs = [(person("alice"), person("bob")) for _ in range(5)]
+        talks = [(pair, group(*pair), Lane(intake, pair[0].id, pair[0].devices[0])) for pair in pairs]
+        wanted = {pair: [] for pair in pairs}
+        for _ in range(3):
+            for pair, room, lane in talks:
+                wanted[pair] += sent(lane, *(message(room, b"x" * 32_768) for _ in range(6)))
+                with transaction.atomic(), connection.cursor() as cursor:
+                    payload, users = {"room": room, "change": "role"}, [UUID(who.id) for who in pair]
+                    ports.mailboxes.put(cursor, recipients=users, kind=Kind.ROOM, payload=payload)
+                wanted[pair].append(Kind.ROOM)
 
         batches = []
         while pending():
@@ -153,16 +155,24 @@ class TestDelivering:
 
         assert len(batches) > 2
         assert all(batch.more for batch in batches[:-1])
-        for who in (alice, bob):
-            check_dense(who.id)
-            assert [id or kind for _, kind, id, _ in mailbox(who.id).entries] == wanted
-            with depot.raw() as cursor:
-                after, read = 0, []
-                while page := log.read_after(cursor, who.id, after, 500):
-                    assert [entry.seq for entry in page] == list(range(after + 1, after + len(page) + 1))
-                    after = page[-1].seq
-                    read += page
-                assert after == len(wanted)
+        for pair in pairs:
+            for who in pair:
+                check_dense(who.id)
+                assert [id or kind for _, kind, id, _ in mailbox(who.id).entries] == wanted[pair]
+
+    def test_a_page_is_bounded_by_bytes_and_has_no_holes(self, lane, alice, bob):
+        room = group(alice, bob)
+        for _ in range(4):
+            sent(lane, *(message(room, b"x" * 32_768) for _ in range(10)))
+            put_pending(bob.id, kind=Kind.ROOM, payload='"kind":"room"')
+        drain_all()
+
+        with depot.raw() as cursor:
+            after, pages = 0, 0
+            while page := log.read_after(cursor, bob.id, after, 500):
+                assert [entry.seq for entry in page] == list(range(after + 1, after + len(page) + 1))
+                after, pages = page[-1].seq, pages + 1
+        assert (after, pages) == (44, 2)
 
     def test_a_large_room_gets_it_once_each(self, lane, alice):
         members = [person("member") for _ in range(150)]
@@ -186,6 +196,27 @@ class TestDelivering:
         assert mailbox(bob.id).messages == [second["id"]]
         assert mailbox(carol.id).messages == [first["id"], second["id"]]
         check_dense(bob.id)
+
+    def test_a_block_that_was_answered_holds_for_a_drain_that_was_under_way(self, lane, alice, bob, room, drainer):
+        """A block locks the blocker's mailbox before it is written; the drain reads blocks behind that lock."""
+        ids = sent(lane, message(room))
+        drain_all()
+        sent(lane, message(room))
+        other = database.connect("test")
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT 1 FROM message_log_mailbox WHERE user_id = %s FOR UPDATE", (bob.id,))
+            drain = threading.Thread(target=drainer.drain, kwargs={"seconds": 5})
+            drain.start()
+            depot.until(lambda: depot.query("SELECT 1 FROM pg_locks WHERE NOT granted"))
+            cursor.execute("INSERT INTO delivery_blockcopy VALUES (%s, %s, now())", (bob.id, alice.id))
+            cursor.execute("COMMIT")
+            drain.join()
+        other.close()
+
+        assert pending() == 0
+        assert mailbox(bob.id).messages == ids
+        assert len(mailbox(alice.id).messages) == 2
 
     def test_a_message_that_everybody_blocks_is_forgotten(self, alice, bob, drainer):
         BlockCopy.objects.create(recipient_id=bob.id, sender_id=alice.id)

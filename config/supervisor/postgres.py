@@ -116,13 +116,15 @@ class Postgres:
             return True
         return False
 
-    def is_leaving(self) -> bool:
-        """Whether it has been told to stop, by whomever. After a SIGTERM it takes no new sessions and waits for ever for the open ones to end.
+    def is_leaving(self, pid: int | None) -> bool:
+        """Whether the server that is this process has been told to stop, by whomever.
 
-        The eighth line of postmaster.pid is its state (src/include/utils/pidfile.h).
+        After a SIGTERM it takes no new sessions and waits for ever for the open ones to end. Line 1 of postmaster.pid is the
+        process, line 8 its state (src/include/utils/pidfile.h).
         """
         with contextlib.suppress(OSError, IndexError):
-            return (self.place.root / "postgres" / "postmaster.pid").read_text().splitlines()[7].strip() == "stopping"
+            lines = (self.place.root / "postgres" / "postmaster.pid").read_text().splitlines()
+            return lines[0] == str(pid) and lines[7].strip() == "stopping"
         return False
 
     def create(self, database: str = NAME) -> str:

@@ -29,6 +29,8 @@ TIDY_S = 60.0
 # Together less than the 10 s that stopping may take.
 ASK_S = 6.0
 ASK_SERVERS_S = 2.5
+# So long a PostgreSQL that somebody else told to stop may take.
+LEAVE_S = 6.0
 
 
 class StartFailed(Exception):
@@ -71,6 +73,8 @@ class System:
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._postgres: Postgres | None = None
+        # Since when PostgreSQL has been on its way out without our asking.
+        self._leaving: float | None = None
         self._valkey: Valkey | None = None
 
     # --- what it looks like from outside ---------------------------------------------------------------------------
@@ -321,9 +325,8 @@ class System:
                     part.died()
 
     def _look_after(self, part: Child) -> None:
-        if part.wish is Wish.UP and part.name == "postgres" and self._postgres and self._postgres.is_leaving():
-            # Somebody's SIGTERM: neither here nor gone, until our own sessions end. Let it go, and start it again.
-            part.signal(part.end)
+        if part.wish is Wish.UP and part.name == "postgres":
+            self._hasten(part)
         if part.wish is not Wish.UP or part.is_alive:
             return
         if part.process is not None:
@@ -332,6 +335,23 @@ class System:
             self._tell(f"{part.name} ended ({_reason(code)}); starts again in {pause:.1f} s. Its log: {part.log}")
         if time.monotonic() >= part.not_before:
             part.start()
+
+
+    def _hasten(self, part: Child) -> None:
+        """Somebody's SIGTERM leaves PostgreSQL neither here nor gone until our own sessions end: let it go, and start it again.
+
+        First it is asked to close them. If that hangs, as it can when it was still recovering from a crash, it is ended at
+        once (SIGQUIT): then it recovers when it starts.
+        """
+        now = time.monotonic()
+        if self._postgres is None or not self._postgres.is_leaving(part.pid):
+            self._leaving = None
+        elif self._leaving is None:
+            self._leaving = now
+            part.signal(part.end)
+        elif now - self._leaving > LEAVE_S:
+            self._leaving = now
+            part.signal(signal.SIGQUIT)
 
 
 def _end(parts: list[Child], seconds: float) -> None:

@@ -200,3 +200,34 @@ def _stretch(first: int, last: int, count: int, rooms: int, seed: str) -> dict[s
         "first": first,
         "last": last,
     }
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Things to ask for in a database of size: the fullest mailbox's owner, a busy room, a message, …"""
+
+    user: Any
+    username: str
+    seq: int
+    room: Any
+    large_room: Any
+    message: Any
+    waiting: Any
+
+
+LANDMARKS: Final = """
+SELECT b.user_id, u.username, b.last_seq, e.room_id,
+       (SELECT room_id FROM chat_membership GROUP BY room_id ORDER BY count(*) DESC LIMIT 1), e.message_id,
+       (SELECT message_id FROM delivery_pending WHERE kind = 1 ORDER BY slot, id LIMIT 1)
+FROM message_log_mailbox b JOIN accounts_user u ON u.id = b.user_id
+JOIN message_log_entry e ON e.user_id = b.user_id AND e.kind = 1
+ORDER BY b.last_seq DESC, e.seq DESC LIMIT 1
+"""
+
+
+def find_landmarks() -> Landmarks | None:
+    """Where pages have most to show; None in a database without messages."""
+    with connection.cursor() as cursor:
+        cursor.execute(LANDMARKS)
+        found = cursor.fetchone()
+    return Landmarks(*found) if found else None

@@ -62,6 +62,14 @@ class Waker(threading.Thread):
         self._groups: set[int] = set()
         self._session = Session("waker")
         self._map: dict[int, Place] = {}
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End. What was added and not yet published the sweepers find."""
+        self._stopping = True
+        self._work.set()
+        self.join(2.0)
+        self._session.close()
 
     def add(self, *, slots: Iterable[int] = (), groups: Iterable[int] = ()) -> None:
         """These slots (groups) have work that is committed."""
@@ -71,9 +79,9 @@ class Waker(threading.Thread):
         self._work.set()
 
     def run(self) -> None:
-        """Wake whatever was added, for ever."""
+        """Wake whatever was added, until stopped."""
         self._load()
-        while True:
+        while not self._stopping:
             if not self._work.wait(MAP_KEPT_S):
                 self._load()
                 continue
@@ -123,6 +131,15 @@ def _the_waker() -> Waker:
             _waker = Waker()
             _waker.start()
         return _waker
+
+
+def stop() -> None:
+    """Let this process's waker end; another wake-up would start a new one."""
+    global _waker
+    with _lock:
+        waker, _waker = _waker, None
+    if waker is not None:
+        waker.stop()
 
 
 def slots(having_work: Iterable[int]) -> None:

@@ -20,6 +20,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from config.supervisor.system import System
+from delivery import wake
 from tests.cast import Cast
 from tests.own_database import _depot, depot  # noqa: F401
 from tests.services import services
@@ -40,6 +41,8 @@ def _orm(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """pytest-django's own databases and rollbacks are not used: other processes must see what a test writes."""
     with django_db_blocker.unblock():
         yield
+    # Before the servers go: it looks at the database now and then.
+    wake.stop()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,12 @@ class AckBook:
                 return None
             taken = Taken(self, self._acks, self._owed)
             self._acks, self._owed = {}, {}
-        return log.acknowledge_sql(cursor, taken.acks), taken
+        try:
+            return log.acknowledge_sql(cursor, taken.acks), taken
+        except BaseException:
+            # To spell it, the statement may have to be prepared first, on a session that is just going away.
+            taken.failed()
+            raise
 
 
 class Taken:

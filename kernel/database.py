@@ -48,10 +48,11 @@ TRANSIENT = (
     psycopg2.errors.QueryCanceled,
 )
 # The session is gone: open another. Some of it comes with a code: connection, resources, operator, system (classes
-# 08, 53, 57, 58), a transaction that was idle for too long, and a server that has become a read-only standby.
+# 08, 53, 57, 58), a transaction that was idle for too long, a server that has become a read-only standby, and a session
+# whose prepared statements are gone, or no longer fit a table that was changed since.
 LOST = (psycopg2.OperationalError, psycopg2.InterfaceError)
 LOST_CLASSES = frozenset({"08", "53", "57", "58"})
-LOST_CODES = frozenset({"25006", "25P03", "25P04"})
+LOST_CODES = frozenset({"25006", "25P03", "25P04", "0A000", "26000", "42P05"})
 
 
 def connect(name: str, **session: str) -> Connection:

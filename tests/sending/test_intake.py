@@ -411,6 +411,44 @@ class TestWhenTheDatabaseGoesAway:
 
         depot.until(lambda: Cursor.objects.filter(device_id=alice.devices[0], seq=7).exists())
 
+    def test_acknowledgements_survive_a_session_that_goes_while_their_statement_is_prepared(self, intake, alice):
+        origin = Origin("room", "device", "message", "sender")
+        intake.acks.add(user=alice.id, device=alice.devices[0], seq=7, origins=[origin])
+        session = database.connect("test")
+        with session.cursor() as cursor:
+            depot.terminate(session.info.backend_pid)
+            with pytest.raises(psycopg2.Error):
+                intake.acks.take_sql(cursor)
+        session.close()
+        assert not intake.acks.is_empty
+
+        intake.flush_acks()
+
+        depot.until(lambda: Cursor.objects.filter(device_id=alice.devices[0], seq=7).exists())
+        depot.until(lambda: intake.owed[alice.id] == [origin])
+
+    def test_sends_are_stored_while_somebody_holds_a_cursor_that_is_to_be_acknowledged(self, intake, lane, alice, room):
+        device = alice.devices[0]
+        Cursor.objects.create(device_id=device, user_id=alice.id, seq=1)
+        holder = database.connect("test", idle_in_transaction_session_timeout="0")
+        with holder.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT 1 FROM message_log_cursor WHERE device_id = %s::uuid FOR UPDATE", (device,))
+            intake.acks.add(user=alice.id, device=device, seq=7, origins=[])
+            assert codes(lane.sends(message(room), message(room))) == ["accepted", "accepted"]
+            cursor.execute("COMMIT")
+        holder.close()
+
+        intake.flush_acks()
+
+        depot.until(lambda: Cursor.objects.filter(device_id=device, seq=7).exists())
+
+    def test_a_session_that_has_forgotten_its_prepared_statements_is_replaced(self, session, lane, room):
+        assert codes(lane.sends(message(room))) == ["accepted"]
+        with session.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+        assert codes(lane.sends(message(room))) == ["accepted"]
+
     def test_a_batch_that_waited_for_somebody_s_lock_is_stored_without_the_one_who_waits(self, lane, room, alice):
         """Another process inserts the same id and does not commit: only this id has to wait."""
         drafts = [message(room) for _ in range(5)]

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 from uuid import UUID
@@ -158,12 +158,22 @@ class Host:
                 channel = await layer.new_channel("host.")
                 await layer.group_add(group_of(self.id), channel)
                 while True:
-                    await self._handle(await layer.receive(channel))
+                    await self._survive(self._handle(await layer.receive(channel)))
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 logger.info("the channel layer is away: %s", type(error).__name__)
                 await asyncio.sleep(0.5)
+
+    async def _survive(self, work: Awaitable[None]) -> None:
+        """Do it; what is unexpected is logged and ends no task that serves everybody.
+
+        A receiver that began anew would leave its old channel in the layer, which nobody reads and which grows for ever.
+        """
+        try:
+            await work
+        except Exception:
+            logger.exception("one turn of the host's work failed; it goes on")
 
     async def _handle(self, message: Mapping[str, Any]) -> None:
         match message.get("type"):
@@ -217,18 +227,22 @@ class Host:
         while True:
             await asyncio.sleep(0.1)
             now = time.monotonic()
-            on_tick(now)
-            if now - last >= 1.0:
-                last = now
-                for socket in self._all():
-                    socket.ticked(now)
-                    await socket.flush()
+            is_second = now - last >= 1.0
+            last = now if is_second else last
+            await self._survive(self._ticked(on_tick, now, is_second))
+
+    async def _ticked(self, on_tick: Callable[[float], None], now: float, is_second: bool) -> None:
+        on_tick(now)
+        if is_second:
+            for socket in self._all():
+                socket.ticked(now)
+                await socket.flush()
 
     async def _compare(self) -> None:
         """Every few seconds, and every second while the layer is down."""
         while True:
             await asyncio.sleep(random.uniform(0.75, 1.25) * (COMPARE_S if self.layer_is_up else 1.0))
-            await self._compare_once()
+            await self._survive(self._compare_once())
 
     async def _compare_once(self) -> None:
         users = list(self._sockets)

@@ -254,6 +254,7 @@ class SocketConsumer:
             frame.messages, user=self.user, device=self.device, lane=self, ref=frame.ref
         )
         self._answer(answers)
+        self._hang_up_if_stuck()
 
     def _turn_away(self, frame: frames.Send, wait: float) -> None:
         """Over the rate: as behind any refusal for the time being, later sends in these rooms wait for these."""
@@ -264,6 +265,19 @@ class SocketConsumer:
             fields = {"id": raw["id"][:36]} if named else {}
             self._refuse(TooManyRequests(retry_after=round(wait, 3), **fields), frame.ref)
         if len(self.turned_away) > TURNED_AWAY_ROOMS:
+            self.hang_up(CloseCode.RATE_LIMITED)
+        self._hang_up_if_stuck()
+
+    def _hang_up_if_stuck(self) -> None:
+        """End a socket on which two sends of one room wait for each other, so that the next begins with the first.
+
+        One was refused by the committer and a later one had been turned away before it: the first may not pass before
+        the later one is repeated, nor that one before the first.
+        """
+        if not self.turned_away:
+            return
+        refused = dict(self.refused)  # a copy: the committer's thread changes it
+        if any(refused.get(room, id) != id for room, id in self.turned_away.items()):
             self.hang_up(CloseCode.RATE_LIMITED)
 
     def _typing(self, frame: frames.Typing) -> None:
@@ -324,6 +338,7 @@ class SocketConsumer:
             if answer.error is not None:
                 self._refuse(answer.error, answer.ref)
         if flush:
+            self._hang_up_if_stuck()
             self._flush_soon()
 
     # --- the host's side -------------------------------------------------------------------------------------------------

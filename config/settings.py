@@ -172,6 +172,10 @@ SPECTACULAR_SETTINGS = {
     # A PATCH needs its fields here as much as a POST.
     "COMPONENT_SPLIT_PATCH": False,
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "kernel.schema.require_bodies"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.refuse_unknown_fields",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "RoomKind": ["direct", "group"],
         "DirectRoomKind": ["direct"],

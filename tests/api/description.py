@@ -18,6 +18,12 @@ def description() -> dict[str, Any]:
 @cache
 def described() -> Any:
     """The same, as a maker of requests. Deterministic: the same ones in every run."""
-    generation = GenerationConfig(deterministic=True, no_shrink=True, max_examples=25)
+    generation = GenerationConfig(
+        deterministic=True,
+        no_shrink=True,
+        max_examples=15,
+        with_security_parameters=False,
+        allow_extra_parameters=False,
+    )
     config = SchemathesisConfig(projects=ProjectsConfig(default=ProjectConfig(generation=generation)))
     return schemathesis.openapi.from_dict(description(), config=config)

@@ -298,4 +298,4 @@ class AnySocket(RuleBasedStateMachine):
 
 
 TestAnySocket = AnySocket.TestCase
-TestAnySocket.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnySocket.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

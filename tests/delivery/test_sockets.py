@@ -45,15 +45,22 @@ class TestHello:
                 "type": "welcome", "user": bob.id, "device": bob.phone.id, "acknowledged": 2, "last_seq": 4, "window": WINDOW,
             }  # fmt: skip
 
-    @pytest.mark.parametrize(
-        "first",
-        ["", "hello", "{}", "[]", '{"type":"ping"}', '{"type":"ack","seq":1}', '{"type":"ack","seq":-1}', b"\xff\x00"],
-    )
-    async def test_anything_else_first_is_malformed(self, cast, first):
+    async def test_anything_else_first_is_malformed(self, cast):
         alice = await cast.person("alice")
-        async with alice.phone.opened() as socket:
-            await socket.send_raw(first)
-            assert await socket.closed() == CloseCode.MALFORMED
+        said = [
+            "",
+            "hello",
+            "{}",
+            "[]",
+            '{"type":"ping"}',
+            '{"type":"ack","seq":1}',
+            '{"type":"ack","seq":-1}',
+            b"\xff\x00",
+        ]
+        for first in said:
+            async with alice.phone.opened() as socket:
+                await socket.send_raw(first)
+                assert await socket.closed() == CloseCode.MALFORMED, first
 
     async def test_a_second_hello_is_malformed(self, cast):
         alice = await cast.person("alice")
@@ -61,13 +68,13 @@ class TestHello:
             await socket.send("hello", token=alice.phone.access)
             assert await socket.closed() == CloseCode.MALFORMED
 
-    @pytest.mark.parametrize("token", ["", "x", "a.b.c", "\x00"])
-    async def test_a_bad_token_is_refused(self, cast, token):
+    async def test_a_bad_token_is_refused(self, cast):
         alice = await cast.person("alice")
-        async with alice.phone.opened() as socket:
-            await socket.send("hello", token=token)
-            assert await socket.closed() == CloseCode.UNAUTHENTICATED
-            assert (await socket_error(socket))["code"] == "unauthenticated"
+        for token in ("", "x", "a.b.c", "\x00"):
+            async with alice.phone.opened() as socket:
+                await socket.send("hello", token=token)
+                assert await socket.closed() == CloseCode.UNAUTHENTICATED
+                assert (await socket_error(socket))["code"] == "unauthenticated"
 
     async def test_a_token_in_the_address_is_worth_nothing(self, cast):
         alice = await cast.person("alice")
@@ -98,12 +105,12 @@ async def socket_error(socket):
 
 
 class TestFrames:
-    @pytest.mark.parametrize("text", ["hello", "[]", '{"type":"entries"}', b"\xff"])
-    async def test_a_broken_client_is_hung_up_on(self, cast, text):
+    async def test_a_broken_client_is_hung_up_on(self, cast):
         alice = await cast.person("alice")
-        async with alice.phone.socket() as socket:
-            await socket.send_raw(text)
-            assert await socket.closed() == CloseCode.MALFORMED
+        for text in ("hello", "[]", '{"type":"entries"}', b"\xff"):
+            async with alice.phone.socket() as socket:
+                await socket.send_raw(text)
+                assert await socket.closed() == CloseCode.MALFORMED, text
 
     async def test_a_wrong_field_is_answered_and_the_socket_stays(self, cast):
         alice = await cast.person("alice")

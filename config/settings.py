@@ -142,7 +142,16 @@ DATABASES = {
         "PORT": _options.pop("port", str(_url.port or 5432)),
         # A request has a thread of its own under ASGI, so a kept connection would never be used again.
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"connect_timeout": 3, "application_name": "letterlock", **_options},
+        "OPTIONS": {
+            "connect_timeout": 3,
+            "application_name": "letterlock",
+            # A process that is frozen or cut off in a transaction must not hold its locks for as long (kernel/database.py).
+            "options": "-c idle_in_transaction_session_timeout=5000",
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            **_options,
+        },
     }
 }
 

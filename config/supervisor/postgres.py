@@ -33,6 +33,9 @@ TUNING = {
     "autovacuum_naptime": "15s",
     "log_min_messages": "warning",
     "log_checkpoints": "off",
+    # A statement that fails would be written down with its values, and a refused row with all of it: bodies, hashes.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
     "log_line_prefix": "%m [%p] %a ",
     "timezone": "UTC",
     "cluster_name": NAME,

@@ -1,6 +1,6 @@
 """What `manage.py up` starts and watches.
 
-    system.System ── one thread, the watch: starts the parts, notices deaths, starts again after a pause
+    system.System ── watch.Watch, a thread: starts the parts, notices deaths, starts again after a pause
       ├── postgres.Postgres ─┐ data and binaries in a `place.Place`: as root they belong to an unprivileged user
       ├── valkey.Valkey ─────┘
       ├── web-1 … web-N         `manage.py web`, each a host on a port of its own

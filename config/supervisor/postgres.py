@@ -93,6 +93,7 @@ class Postgres:
             # Fast shutdown: sessions are ended, everything is written. When we were killed: at once, and recover later.
             end=signal.SIGINT,
             death=signal.SIGQUIT,
+            is_leaving=self.is_leaving,
         )
 
     def _initialise(self, initdb: Path, data: Path) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -56,6 +56,8 @@ class Child:
     log_bytes: int = LOG_BYTES
     # Written by the child when it can do its work; removed before each start.
     ready_file: Path | None = None
+    # Whether this process of it has been told to stop by somebody else and waits.
+    is_leaving: Callable[[int | None], bool] | None = None
 
     wish: Wish = Wish.DOWN
     process: subprocess.Popen[bytes] | None = None

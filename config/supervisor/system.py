@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,16 +20,15 @@ from config.supervisor.place import place_for
 from config.supervisor.postgres import Postgres
 from config.supervisor.processes import Child, Wish
 from config.supervisor.valkey import Valkey
+from config.supervisor.watch import Watch
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-WATCH_S = 0.05
-TIDY_S = 60.0
 
 # Together less than the 10 s that stopping may take.
 ASK_S = 6.0
 ASK_SERVERS_S = 2.5
-# So long a PostgreSQL that somebody else told to stop may take.
-LEAVE_S = 6.0
+# Deaths in a row after which a start is given up.
+TRIES = 6
 
 
 class StartFailed(Exception):
@@ -61,20 +59,17 @@ class System:
     ) -> None:
         """`port` 0 takes free ports; `environment` is added to the children's; `tell` gets a line for people now and then."""
         self.var = var.resolve()
-        self.parts: dict[str, Child] = {}
+        self._watch = Watch(tell)
+        self.parts = self._watch.parts
         self.database_url, self.valkey_url, self.broker_url = database_url, valkey_url, broker_url
         self._numbers = (web, workers, beat)
         self._host = host
         self._ports = [port + number if port else ports.free(host) for number in range(web)]
         self._extra = dict(environment or {})
         self._data = data
-        self._tell = tell
         self._lock_file: int | None = None
-        self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._postgres: Postgres | None = None
         # Since when PostgreSQL has been on its way out without our asking.
-        self._leaving: float | None = None
         self._valkey: Valkey | None = None
 
     # --- what it looks like from outside ---------------------------------------------------------------------------
@@ -121,13 +116,12 @@ class System:
         self._claim()
         try:
             deadline = time.monotonic() + timeout
-            self._watcher.start()
+            self._watch.start()
             self._start_servers(deadline)
             self._migrate()
             self._start_programs()
             self._record()
-            for name in self.parts:
-                self.wait_ready(name, max(1.0, deadline - time.monotonic()))
+            self._wait_for_all(deadline)
         except BaseException:
             self.stop()
             raise
@@ -136,11 +130,9 @@ class System:
         """Stop everything, within 10 s: first what uses the servers, then the servers. Nothing is left."""
         servers = [part for name, part in self.parts.items() if name in ("postgres", "valkey")]
         programs = [part for part in self.parts.values() if part not in servers]
-        _end(programs, ASK_S)
-        _end(servers, ASK_SERVERS_S)
-        self._over.set()
-        if self._watcher.is_alive() and self._watcher is not threading.current_thread():
-            self._watcher.join(2)
+        self._watch.end(programs, ASK_S)
+        self._watch.end(servers, ASK_SERVERS_S)
+        self._watch.close()
         if self._lock_file is not None:
             running.forget(self.var)
             os.close(self._lock_file)
@@ -162,7 +154,7 @@ class System:
 
     def stop_part(self, name: str) -> None:
         """End one part and keep it down."""
-        _end([self.parts[name]], ASK_S)
+        self._watch.end([self.parts[name]], ASK_S)
 
     def start_part(self, name: str) -> None:
         """Let the part come up again after `stop_part`."""
@@ -238,16 +230,23 @@ class System:
         if not self.database_url:
             self._postgres = Postgres(place, ports.free(), running.secret(self.var, "postgres"), logs / "postgres.log")
             self.database_url = self._postgres.url
-            self._add(self._postgres.child())
+            self._watch.add(self._postgres.child())
         if not self.valkey_url:
             self._valkey = Valkey(place, ports.free(), running.secret(self.var, "valkey"), logs / "valkey.log")
             self.valkey_url = self._valkey.url
-            self._add(self._valkey.child())
+            self._watch.add(self._valkey.child())
         self.broker_url = self.broker_url or self.valkey_url
-        for name in self.parts:
-            self.wait_ready(name, max(1.0, deadline - time.monotonic()))
+        self._wait_for_all(deadline)
         if self._postgres:
             self._postgres.create()
+
+    def _wait_for_all(self, deadline: float) -> None:
+        """Wait for every part; a part that does not stay up will not by waiting longer."""
+        for name, part in self.parts.items():
+            while not self.is_ready(name):
+                if time.monotonic() > deadline or part.failures >= TRIES:
+                    raise StartFailed(f"{name} does not come up. The end of {part.log}:\n{part.last_words()}")
+                time.sleep(0.05)
 
     def _migrate(self) -> None:
         command = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
@@ -276,7 +275,7 @@ class System:
         environment = {**self.environment, **extra}
         if ready:
             environment["READY_FILE"] = str(ready)
-        self._add(
+        self._watch.add(
             Child(
                 name=name,
                 command=[sys.executable, *arguments],
@@ -297,10 +296,6 @@ class System:
         finally:
             connection.close()
 
-    def _add(self, child: Child) -> None:
-        child.wish = Wish.UP
-        self.parts[child.name] = child
-
     def _record(self) -> None:
         """Tell the other commands where the parts are."""
         public = self.environment.get("PUBLIC_URL") or next(iter(self.urls), "")
@@ -309,65 +304,6 @@ class System:
             "valkey_url": self.valkey_url, "broker_url": self.broker_url,
         })  # fmt: skip
 
-    def _watch(self) -> None:
-        """Start what is to run and does not. All children are started in this thread, which lives as long as they do."""
-        tidied = time.monotonic()
-        while not self._over.wait(WATCH_S):
-            is_time_to_tidy = time.monotonic() - tidied > TIDY_S
-            tidied = time.monotonic() if is_time_to_tidy else tidied
-            for part in list(self.parts.values()):
-                try:
-                    if is_time_to_tidy:
-                        part.rotate()
-                    self._look_after(part)
-                except Exception as error:
-                    self._tell(f"{part.name} could not be started: {error}")
-                    part.died()
-
-    def _look_after(self, part: Child) -> None:
-        if part.wish is Wish.UP and part.name == "postgres":
-            self._hasten(part)
-        if part.wish is not Wish.UP or part.is_alive:
-            return
-        if part.process is not None:
-            code, part.process = part.process.returncode, None
-            pause = part.died()
-            self._tell(f"{part.name} ended ({_reason(code)}); starts again in {pause:.1f} s. Its log: {part.log}")
-        if time.monotonic() >= part.not_before:
-            part.start()
-
-
-    def _hasten(self, part: Child) -> None:
-        """Somebody's SIGTERM leaves PostgreSQL neither here nor gone until our own sessions end: let it go, and start it again.
-
-        First it is asked to close them. If that hangs, as it can when it was still recovering from a crash, it is ended at
-        once (SIGQUIT): then it recovers when it starts.
-        """
-        now = time.monotonic()
-        if self._postgres is None or not self._postgres.is_leaving(part.pid):
-            self._leaving = None
-        elif self._leaving is None:
-            self._leaving = now
-            part.signal(part.end)
-        elif now - self._leaving > LEAVE_S:
-            self._leaving = now
-            part.signal(signal.SIGQUIT)
-
-
-def _end(parts: list[Child], seconds: float) -> None:
-    """Ask all of them at once to end, and after `seconds` no longer ask."""
-    for part in parts:
-        part.wish = Wish.DOWN
-        part.signal(part.end)
-        # A frozen process does not hear what it is asked.
-        part.signal(signal.SIGCONT, tree=True)
-    deadline = time.monotonic() + seconds
-    while any(part.is_alive for part in parts) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for part in parts:
-        part.kill()
-        part.process = None
-
 
 def _answers(url: str) -> bool:
     """Whether a GET is answered 200; a machine that is busy with something else may take its time."""
@@ -375,10 +311,6 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=10) as response:
             return bool(response.status == 200)
     return False
-
-
-def _reason(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
 def _content(path: Path) -> str:

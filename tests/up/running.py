@@ -16,7 +16,7 @@ from config.supervisor import ports
 from config.supervisor.system import CHECKOUT
 from tests.services import FOREIGN, services
 
-START_S = 90
+START_S = 150
 
 
 class Up:

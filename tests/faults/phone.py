@@ -23,6 +23,7 @@ ACK_S = 0.045  # §4.4: at the latest after 50 ms …
 IN_FLIGHT = 200  # of one room, on a socket
 IN_A_FRAME = 50
 IN_A_POST = 20
+POST_S = 0.2  # between the POSTs of one phone
 SILENT_S = 50.0
 HANDSHAKE_S = 5.0
 WELCOME_S = 12.0
@@ -312,8 +313,9 @@ class Phone:
             line.send(wire.frame("send", messages=due[start : start + IN_A_FRAME]))
 
     async def post(self) -> None:
-        """Send over REST, one POST at a time, to any host; for phones made so."""
+        """Send over REST, one POST at a time, to either host, to the other one after a failure; for phones made so."""
         tries = Tries()
+        at = self._home
         while True:
             batch = [message for outbox in self._outbox.values() for message in list(outbox.values())[:IN_A_POST]][:IN_A_POST]
             if not batch:
@@ -321,21 +323,21 @@ class Phone:
                 continue
             try:
                 await self._refresh_if_due()
-                wait = await self._post(batch)
+                wait = await self._post(self.world.urls[at % len(self.world.urls)], batch)
             except (OSError, httpx.HTTPError):
                 wait = 0.0
+                at += 1
             if wait is None:
                 tries.worked()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(random.uniform(0.5, 1.5) * POST_S)
             else:
                 self.repeats += 1
                 await asyncio.sleep(tries.failed(wait))
 
-    async def _post(self, batch: list[dict[str, Any]]) -> float | None:
+    async def _post(self, url: str, batch: list[dict[str, Any]]) -> float | None:
         """One POST; None when everything was accepted, else how long to wait at least before the next."""
-        url = f"{random.choice(self.world.urls)}/api/v1/messages"
         headers = {"Authorization": f"Bearer {self.session['access']}"}
-        answer = await self.world.http.post(url, json={"messages": batch}, headers=headers, timeout=20.0)
+        answer = await self.world.http.post(f"{url}/api/v1/messages", json={"messages": batch}, headers=headers, timeout=20.0)
         if answer.status_code == 401:
             self.session["access_expires_at"] = 0
             return 0.0

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from tests.faults.ledger import Violation
 from tests.faults.nemesis import Recovery
 
+NOTES = (
+    "restarted: seconds from the strike; recovered, ready: from the restart; slowest: what a message took; each the longest",
+    "crowd: threads of this machine that wanted to run, for each core (about 1.5 when nothing else runs)",
+)
+
 
 @dataclass
 class Report:
@@ -17,12 +22,11 @@ class Report:
 
     def lines(self) -> list[str]:
         """The table, and the facts."""
-        head = ("strike", "times", "restarted", "recovered", "ready", "slowest")
+        head = ("strike", "times", "restarted", "recovered", "ready", "slowest", "crowd")
         rows = [head, *(self._row(what) for what in dict.fromkeys(r.what for r in self.recoveries))]
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
         table = ["  ".join(cell.ljust(w) if not n else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in rows]
-        note = "restarted: s from the strike (longest); recovered, ready: s from the restart (longest); slowest: the longest that a message took, s"
-        return [self.title, "", *table, "", note, *self.facts]
+        return [self.title, "", *table, "", *NOTES, "", *self.facts]
 
     def _row(self, what: str) -> tuple[str, ...]:
         found = [recovery for recovery in self.recoveries if recovery.what == what]
@@ -34,6 +38,7 @@ class Report:
             f"{max(recovery.recovery for recovery in found):.1f}",
             f"{max(ready):.1f}" if ready else "-",
             f"{max(recovery.slowest for recovery in found):.1f}",
+            f"{sum(recovery.crowd for recovery in found) / len(found):.1f}",
         )
 
 

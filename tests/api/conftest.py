@@ -17,11 +17,19 @@ def strained() -> System:
     return strained_system()
 
 
-@pytest.fixture
-def world(strained: System) -> Iterator[World]:
-    """Fresh people with a room and messages."""
+@pytest.fixture(scope="session")
+def worlds(strained: System) -> Iterator[list[World]]:
+    """The last one that was made."""
     with httpx.Client(base_url=f"{strained.url}/api/v1/", timeout=30) as http:
-        yield World(http)
+        yield [World(http)]
+
+
+@pytest.fixture
+def world(worlds: list[World]) -> World:
+    """People with a room and messages; fresh ones if the last test signed somebody out or broke up the room."""
+    if not worlds[-1].is_intact:
+        worlds.append(World(worlds[-1].http))
+    return worlds[-1]
 
 
 @pytest.fixture(scope="session")

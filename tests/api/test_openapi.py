@@ -1,13 +1,16 @@
 """Requests made from the API's own description, right and wrong ones: every answer is one that the description names."""
 
+import re
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import negative_data_rejection
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 
-from tests.api.description import described
+from tests.api.description import described, description
+from tests.cast import new_id
 from tests.strained import complaints
 
 
@@ -22,8 +25,20 @@ def test_every_answer_is_as_described(case: Any, world: Any, strained: Any) -> N
 
     # Of several messages in one request, each is answered for itself: 200 with a refusal inside.
     several = isinstance(case.body, dict) and isinstance(case.body.get("messages"), list)
-    excluded = [negative_data_rejection] if several else []
+    # Whether each path asks for a token is asked once, below, and not for each case.
+    excluded = [ignored_auth, *([negative_data_rejection] if several else [])]
     case.call_and_validate(base_url=strained.url, headers=world.headers, excluded_checks=excluded)
+
+
+@pytest.mark.parametrize("token", ["", "x.y.z"])
+def test_nothing_but_what_says_so_goes_without_a_token(strained: Any, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    for path, operations in description()["paths"].items():
+        for method, operation in operations.items():
+            address = strained.url + re.sub(r"\{\w+\}", new_id(), path)
+            answer = httpx.request(method, address, headers=headers, json={} if "requestBody" in operation else None)
+
+            assert (answer.status_code == 401) == bool(operation.get("security")), (method, path, answer.status_code)
 
 
 def test_it_left_no_complaint(strained: Any) -> None:

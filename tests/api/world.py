@@ -22,6 +22,12 @@ class World:
         self.later, self.message = (self._from_bob(ahead_ms) for ahead_ms in (1000, 0))
         self._wait_for(self.message)
 
+    @property
+    def is_intact(self) -> bool:
+        """Whether Alice is signed in, and in the room with Bob."""
+        answer = self.http.get(f"rooms/{self.group}", headers=self.headers)
+        return answer.status_code == 200 and self.bob["user"]["id"] in answer.text
+
     def _register(self, name: str) -> dict[str, Any]:
         form = {"username": f"{name}.{secrets.token_hex(6)}", "password": secrets.token_hex(8), "device_name": "phone"}
         answer = self.http.post("accounts/register", json=form)

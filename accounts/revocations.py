@@ -120,6 +120,11 @@ class Revocations:
             logger.warning("cannot read revocations: %s", type(error).__name__)
             session.close()
             return False
+        except Exception:
+            # This thread must outlive everything: without it no revocation would be learnt again.
+            logger.exception("reading revocations met an unexpected error and goes on")
+            session.close()
+            return False
         for device_id, age_s in rows:
             self.learn(DeviceId(UUID(str(device_id))), age_s=float(age_s))
         return True

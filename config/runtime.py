@@ -145,6 +145,9 @@ class Watch(threading.Thread):
             except psycopg2.Error as error:
                 logger.info("the backlog could not be counted: %s", type(error).__name__)
                 self._session.close()
+            except Exception:
+                logger.exception("the watch over the backlog met an unexpected error and goes on")
+                self._session.close()
 
     def stop(self) -> None:
         """End."""
@@ -231,6 +234,9 @@ def problems() -> list[str]:
     found = []
     if not _runtime.intake.is_alive:
         found.append("the committer has ended")
+    if not _runtime.watch.is_alive():
+        found.append("the watch over the backlog has ended")
+    found += _runtime.host.ended()
     if _runtime.intake.is_full:
         found.append("too many deliveries are pending")
     return found

@@ -180,9 +180,9 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     # A PATCH needs its fields here as much as a POST.
     "COMPONENT_SPLIT_PATCH": False,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "kernel.schema.require_bodies"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "kernel.schema.require_bodies",
         "config.openapi.refuse_unknown_fields",
     ],
     "ENUM_NAME_OVERRIDES": {

@@ -64,6 +64,14 @@ SELECT id, slot, recipients, kind, message_id, room_id, sender_id, device_id, co
 FROM gone
 """
 
+# A frozen process whose answer is larger than its socket's buffer keeps its session writing, out of the reach of the
+# timeouts, and with it the locks. No healthy one leaves an answer unread for seconds.
+END_UNREAD = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name LIKE 'letterlock %%'
+  AND wait_event = 'ClientWrite' AND query_start < now() - %s * interval '1 second'
+"""
+
 OVERDUE = """
 SELECT DISTINCT ON (q."group") q."group", p.slot, p.id
 FROM delivery_slot s JOIN delivery_queue q ON q.name = s.queue_id,
@@ -244,3 +252,10 @@ def overdue(cursor: Cursor, groups: Sequence[int], *, age_ms: int) -> dict[int, 
     """For each group that has one: the (slot, id) of its oldest delivery that is older than `age_ms`."""
     cursor.execute(OVERDUE, (number_array(groups), age_ms))
     return {group: (slot, id) for group, slot, id in cursor.fetchall()}
+
+
+def end_unread(cursor: Cursor, *, seconds: int) -> int:
+    """End our sessions whose client has not read an answer for this long; answers how many."""
+    cursor.execute(END_UNREAD, (seconds,))
+    (ended,) = cursor.fetchone() or (0,)
+    return int(ended)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from channels.layers import get_channel_layer
 
-from delivery.push import group_of
+from delivery.push import HOSTS_KEPT_S, group_of
 from delivery.registry import Registry, RegistryAway
 from kernel.database import Readers
 from kernel.entries import Entry, Origin
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 SILENT_S = 3.0  # without a beat of our own through the layer: it is down
+DEAF_S = 10.0  # the same although publishing works: subscribe anew
 COMPARE_S = 4.0
 RENEW_S = 2.0
 COMPARE_USERS = 5_000
@@ -77,12 +78,19 @@ class Host:
 
     def start(self, on_tick: Callable[[float], None]) -> None:
         """Begin to receive, renew and compare. `on_tick` is called about ten times a second."""
-        for task in (self._receive(), self._beat(), self._tick(on_tick), self._compare(), self._renew()):
-            self._tasks.append(asyncio.ensure_future(task))
+        self._joined = time.monotonic()
+        self._receiver = asyncio.create_task(self._receive(), name="the receiver of pushes")
+        for name, work in (
+            ("the beat", self._beat()),
+            ("the tick", self._tick(on_tick)),
+            ("the comparison", self._compare()),
+            ("the lease's renewal", self._renew()),
+        ):
+            self._tasks.append(asyncio.create_task(work, name=name))
 
     async def stop(self, code: int) -> None:
         """Tell every socket to come back elsewhere, and give up the lease."""
-        for task in self._tasks:
+        for task in [*self._tasks, self._receiver]:
             task.cancel()
         for socket in list(self._all()):
             socket.hang_up(code)
@@ -212,15 +220,36 @@ class Host:
     async def _beat(self) -> None:
         """Send ourselves a beat through the layer: what does not come back is a layer that is down."""
         while True:
+            published = False
             try:
                 layer: Any = get_channel_layer()
                 async with asyncio.timeout(1.0):
                     await layer.group_send(group_of(self.id), {"type": "beat"})
             except Exception as error:
                 logger.debug("no beat: %s", type(error).__name__)
-            if time.monotonic() - self._beaten > SILENT_S:
+            else:
+                published = True
+            silent = time.monotonic() - max(self._beaten, self._joined)
+            if silent > SILENT_S:
                 self.layer_is_up = False
+            if published and silent > DEAF_S:
+                # What we publish arrives and does not come back: our subscription is a connection that nobody serves.
+                await self._survive(self._rejoin())
             await asyncio.sleep(BEAT_S)
+
+    async def _rejoin(self) -> None:
+        """Give up the layer's connections and subscribe anew."""
+        logger.warning("the channel layer is deaf; subscribing anew")
+        self._joined = time.monotonic()
+        self._receiver.cancel()
+        layer: Any = get_channel_layer()
+        await layer.flush()
+        self._receiver = asyncio.create_task(self._receive(), name="the receiver of pushes")
+
+    def ended(self) -> list[str]:
+        """What should run for ever and does not, for `/readyz`."""
+        running = [self._receiver, *self._tasks] if self._tasks else []
+        return [f"{task.get_name()} has ended" for task in running if task.done()]
 
     async def _tick(self, on_tick: Callable[[float], None]) -> None:
         last = 0.0
@@ -266,7 +295,9 @@ class Host:
                 if missing := self._sockets.keys() - self._routed:
                     await self._in_thread(lambda: self._registry.route(self.id, add=missing))
                     self._routed |= missing & self._sockets.keys()
-                    # Pushes of the time without routes went nowhere.
+                    # Pushes of the time without routes went nowhere; workers may not know this host for a moment yet.
+                    await self._compare_once()
+                    await asyncio.sleep(HOSTS_KEPT_S + 0.2)
                     await self._compare_once()
             except RegistryAway:
                 logger.debug("the lease could not be renewed")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import psycopg2
 
 from delivery import wake
-from delivery.drain import overdue
+from delivery.drain import end_unread, overdue
 from delivery.drainer import PLANNER, Drainer, resume
 from kernel.database import Session
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
 OVERDUE_MS = 500
+UNREAD_S = 4
 
 
 class Sweeper(threading.Thread):
@@ -50,6 +51,8 @@ class Sweeper(threading.Thread):
             heads = overdue(cursor, self._groups, age_ms=OVERDUE_MS)
         stuck = [group for group, head in heads.items() if self._heads.get(group) == head]
         self._heads = heads
+        if stuck and (ended := self._unjam()):
+            logger.warning("%d sessions whose client is frozen were ended", ended)
         for group in stuck:
             drainer = Drainer(f"sweep {group}", [group], skip_locked=True)
             try:
@@ -59,6 +62,10 @@ class Sweeper(threading.Thread):
             # Whoever was woken has not come: dead or frozen, and its flag would keep everybody else asleep for seconds.
             wake.clear(group)
         return stuck
+
+    def _unjam(self) -> int:
+        with self._session.cursor() as cursor:
+            return end_unread(cursor, seconds=UNREAD_S)
 
     def stop(self) -> None:
         """End after the current look."""

@@ -36,6 +36,10 @@ SESSION = {
     "plan_cache_mode": "force_generic_plan",
 }
 
+# Options of Django's connection that raw sessions set for themselves.
+OWN_OPTIONS = frozenset({"application_name", "connect_timeout", "options", "tcp_user_timeout"})
+OWN_OPTIONS |= {"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"}
+
 # Ids stay text on the hot path: making UUID objects only to print them again would cost more than the statement.
 UUID_TEXT = psycopg2.extensions.new_type((2950,), "UUID_TEXT", psycopg2.extensions.UNICODE)
 UUID_TEXTS = psycopg2.extensions.new_array_type((2951,), "UUID_TEXTS", UUID_TEXT)
@@ -59,7 +63,11 @@ def connect(name: str, **session: str) -> Connection:
     """Open a session in autocommit mode, named `letterlock <name>`; `session` overrides settings of `SESSION`."""
     database = settings.DATABASES["default"]
     options = " ".join(f"-c {key}={value}" for key, value in {**SESSION, **session}.items())
+    # What the URL's query says, such as sslmode, holds for these sessions too.
+    options_of_url: dict[str, Any] = dict(database.get("OPTIONS") or {})  # type: ignore[call-overload]
+    asked = {key: value for key, value in options_of_url.items() if key not in OWN_OPTIONS}
     connection = psycopg2.connect(
+        **asked,
         dbname=database["NAME"],
         user=database["USER"] or None,
         password=database["PASSWORD"] or None,

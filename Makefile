@@ -23,8 +23,8 @@ demo: $(VENV)/run.stamp  ## Prove the main job on a running system: a play, spok
 test: $(VENV)/dev.stamp  ## Run every test, on servers of its own. ARGS="-k late"
 	@$(BIN)/python -m pytest $(ARGS)
 
-faults: $(VENV)/dev.stamp  ## Only the tests that kill and freeze parts under load
-	@$(BIN)/python -m pytest tests/faults $(ARGS)
+faults: $(VENV)/dev.stamp  ## Only the tests that kill and freeze parts under load, and for longer. ROUNDS=10
+	@FAULT_ROUNDS=$(or $(ROUNDS),3) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: $(VENV)/dev.stamp  ## Lint, types, import contracts, settings, migrations
 	$(BIN)/ruff check .

@@ -121,6 +121,22 @@ def check(ledger: Ledger, truth: Truth) -> list[Violation]:
     return [violation for rule in rules for violation in rule(ledger, truth)]
 
 
+def check_markers(ledger: Ledger, truth: Truth, asked: Sequence[Receipt]) -> list[Violation]:
+    """When everybody has acknowledged everything, whoever asks is told so: per room, sending device and other member, the newest message."""
+    newest: dict[tuple[str, str], Message] = {}
+    for message, _ in truth.stored.values():
+        lane = message.room, message.device
+        if lane not in newest or message.number > newest[lane].number:
+            newest[lane] = message
+    told = {(receipt.room, receipt.device, receipt.user): receipt.message for receipt in asked if not receipt.read}
+    return [
+        Violation("receipt", f"{message.user} is told {told.get((*lane, user))} of {user} instead of {message}")
+        for lane, message in newest.items()
+        for user in ledger.rooms[message.room] - {message.user}
+        if told.get((*lane, user)) != message.id
+    ]
+
+
 def _surprises(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
     for surprise in ledger.surprises:
         yield Violation("surprise", surprise)

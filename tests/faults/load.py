@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.faults.ledger import Ledger, Message
+from tests.faults.ledger import Ledger, Message, Receipt
 from tests.faults.phone import Phone, stopped
 
 TICK_S = 0.02
@@ -139,6 +139,19 @@ class Load:
             await asyncio.sleep(0.05)
         return True
 
+    async def markers(self) -> list[Receipt]:
+        """What each user is told when asking how far the others have come with the user's messages (§3, receipts of a room)."""
+        found = []
+        phones = {phone.user: phone for phone in self.phones}
+        for room, members in self.ledger.rooms.items():
+            for user in members:
+                answer = await self._get(phones[user], f"rooms/{room}/receipts")
+                for told in answer["receipts"]:
+                    for what in ("delivered", "read"):
+                        if told[what]:
+                            found.append(Receipt(self.at(), user, told["user"], room, told["device"], told[what], what == "read"))
+        return found
+
     def unsettled(self) -> str:
         """What keeps `quiet` and recoveries waiting, for people."""
         found = [f"{len(self._undelivered)} undelivered, {sum(phone.unanswered for phone in self.phones)} unanswered"]
@@ -218,12 +231,17 @@ class Load:
             self.phones.append(phone)
         return phones
 
-    async def _post(self, phone: Phone, path: str, form: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, phone: Phone, path: str, form: dict[str, Any]) -> Any:
+        return await self._ask(phone, "POST", path, json=form)
+
+    async def _get(self, phone: Phone, path: str) -> Any:
+        return await self._ask(phone, "GET", path)
+
+    async def _ask(self, phone: Phone, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {phone.session['access']}"}
-        answer = await self.http.post(f"{self.urls[0]}/api/v1/{path}", json=form, headers=headers)
+        answer = await self.http.request(method, f"{self.urls[0]}/api/v1/{path}", headers=headers, **more)
         answer.raise_for_status()
-        made: dict[str, Any] = answer.json()
-        return made
+        return answer.json()
 
     def _room(self, room: dict[str, Any], people: Sequence[list[Phone]]) -> None:
         members = [phone for phones in people for phone in phones]

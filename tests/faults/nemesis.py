@@ -6,6 +6,7 @@ rate, everything is then accepted and delivered at the full rate again. It is me
 """
 
 import asyncio
+import math
 import os
 import signal
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 import psycopg2
 
-from config.supervisor.system import System
+from config.supervisor.system import StartFailed, System
 from tests.faults.load import Load
 
 FRESH_S = 2.0
@@ -33,9 +34,9 @@ class Recovery:
 
     what: str
     restart: float
-    recovery: float
-    slowest: float
-    crowd: float
+    recovery: float = math.inf
+    slowest: float = 0.0
+    crowd: float = 0.0
     ready: float | None = None
 
     @property
@@ -100,26 +101,29 @@ class Nemesis:
         struck = time.monotonic()
         self.load.is_struck = True
         restarted = await strike()
-        slowest = self.load.oldest()
-        fresh_since: float | None = None
-        while fresh_since is None or time.monotonic() - fresh_since < HOLD_S:
-            now, oldest = time.monotonic(), self.load.oldest()
-            slowest = max(slowest, oldest)
-            fresh_since = None if oldest > FRESH_S else fresh_since or now
-            assert now - restarted < GIVE_UP_S, f"{what} {parts}: not recovered {GIVE_UP_S:.0f} s after the restart; {self.load.unsettled()}"
-            await asyncio.sleep(LOOK_S)
-        self.load.is_struck = False
-        crowd = self.load.crowd(struck, time.monotonic())
-        recovery = Recovery(what, restarted - struck, max(0.0, fresh_since - restarted), slowest, crowd)
+        recovery = Recovery(what, restart=restarted - struck)
         self.recoveries.append(recovery)
         if self.broker_is_there:
             self._watches.append(asyncio.create_task(self._watch(recovery, parts, restarted)))
+        fresh_since: float | None = None
+        while fresh_since is None or time.monotonic() - fresh_since < HOLD_S:
+            now, oldest = time.monotonic(), self.load.oldest()
+            recovery.slowest = max(recovery.slowest, oldest)
+            fresh_since = None if oldest > FRESH_S else fresh_since or now
+            assert now - restarted < GIVE_UP_S, f"{what} {parts}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
+            await asyncio.sleep(LOOK_S)
+        recovery.recovery = max(0.0, fresh_since - restarted)
+        recovery.crowd = self.load.crowd(struck, time.monotonic())
+        self.load.is_struck = False
 
     async def _watch(self, recovery: Recovery, parts: Sequence[str], restarted: float) -> None:
         """Note when the parts report themselves ready; the next strike need not wait for that."""
-        for part in parts:
-            await asyncio.to_thread(self.system.wait_ready, part, GIVE_UP_S)
-        recovery.ready = time.monotonic() - restarted
+        try:
+            for part in parts:
+                await asyncio.to_thread(self.system.wait_ready, part, GIVE_UP_S)
+            recovery.ready = time.monotonic() - restarted
+        except StartFailed:
+            recovery.ready = math.inf
 
     async def settle(self) -> None:
         """Wait until all parts that were struck are ready."""

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.faults.ledger import Ack, Connection, DeviceLog, Got, Ledger, Message, Read, Receipt, Truth, check
+from tests.faults.ledger import (
+    Ack,
+    Connection,
+    DeviceLog,
+    Got,
+    Ledger,
+    Message,
+    Read,
+    Receipt,
+    Truth,
+    check,
+    check_markers,
+)
 
 FIRST = Message("m1", "room", "alice", "alice.phone", 1)
 SECOND = Message("m2", "room", "alice", "alice.phone", 2)
@@ -109,3 +121,12 @@ FALSIFICATIONS: dict[str, tuple[str, Callable[[Ledger, dict[str, Any]], object]]
 def test_what_is_falsified_is_found(what: str) -> None:
     kind, falsify = FALSIFICATIONS[what]
     assert kind in found(falsify)
+
+
+def test_markers_must_name_the_newest_message() -> None:
+    ledger, truth = honest()
+    of_bob = Receipt(99, "alice", "bob", "room", "alice.phone", "m2", read=False)
+    of_alice = Receipt(99, "bob", "alice", "room", "bob.phone", "m3", read=False)
+    assert check_markers(ledger, Truth(**truth), [of_bob, of_alice]) == []
+    assert len(check_markers(ledger, Truth(**truth), [of_bob])) == 1
+    assert len(check_markers(ledger, Truth(**truth), [of_bob._replace(message="m1"), of_alice])) == 1

@@ -83,12 +83,13 @@ class Removal(threading.Thread):
 
 
 WAITING = """
-SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%chat_room%KEY SHARE%'
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'letterlock intake'
 """
 
 
 def somebody_waits_for_a_room(patience_s=10):
-    """Look until a session of the system waits for a row of the room table."""
+    """Look until an intake of the system waits for somebody's lock."""
     deadline = time.monotonic() + patience_s
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:

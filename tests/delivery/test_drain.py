@@ -465,6 +465,18 @@ class TestTheSweeper:
         assert sweeper.sweep() == [0]
         assert mailbox(bob.id).messages == ids
 
+    def test_once_it_had_to_drain_it_does_not_wait_for_a_second_look(self, sweeper, lane, bob, room):
+        first = sent(lane, message(room))
+        self.overdue()
+        sweeper.sweep()
+        sweeper.sweep()
+        second = sent(lane, message(room))
+        self.overdue()
+
+        assert sweeper.is_on_duty
+        assert sweeper.sweep() == [0]
+        assert mailbox(bob.id).messages == first + second
+
     def test_a_queue_that_moves_is_left_alone(self, sweeper, lane, room, drainer):
         sent(lane, message(room))
         self.overdue()

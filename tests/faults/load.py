@@ -247,9 +247,10 @@ class Load:
         members = [phone for phones in people for phone in phones]
         self.ledger.rooms[room["id"]] = frozenset(phone.user for phone in members)
         self._devices_of[room["id"]] = sum(not phone.is_commuter for phone in members)
-        # Half as often into a group as its devices would: its messages go to three times as many.
-        writers = members if len(people) == 2 else members[::2]
-        self._writers += [(phone, room["id"]) for phone in writers]
+        # Commuters only listen: what they would write off-line would look slow. Groups have half as many writers as they
+        # could, because what is written there goes to three times as many.
+        writers = [phone for phone in members if not phone.is_commuter]
+        self._writers += [(phone, room["id"]) for phone in (writers if len(people) == 2 else writers[::2])]
 
 
 def summary(phones: Sequence[Phone]) -> dict[str, int]:

@@ -22,7 +22,7 @@ from tests.faults.ledger import Ack, Connection, DeviceLog, Got, Ledger, Message
 ACK_S = 0.045  # §4.4: at the latest after 50 ms …
 IN_FLIGHT = 200  # of one room, on a socket
 IN_A_FRAME = 50
-IN_A_POST = 20
+IN_A_POST = 100
 POST_S = 0.2  # between the POSTs of one phone
 SILENT_S = 50.0
 HANDSHAKE_S = 5.0

@@ -19,8 +19,8 @@ import psycopg2
 from config.supervisor.system import StartFailed, System
 from tests.faults.load import Load
 
-FRESH_S = 2.0
-HOLD_S = 2.1  # longer than FRESH_S: an outage that began with the strike has shown itself by then
+FRESH_S = 1.5
+HOLD_S = 1.6  # longer than FRESH_S: an outage that began with the strike has shown itself by then
 RECOVERED_WITHIN_S = 15.0
 # So many threads for each core want to run when the system starts parts under this load and has two cores to itself.
 OWN_CROWD = 2.0

@@ -34,6 +34,11 @@ SESSION = {
     "jit": "off",
     # The hot statements are prepared (kernel/prepared.py); without this PostgreSQL would plan the first five calls anew.
     "plan_cache_mode": "force_generic_plan",
+    # A plan is kept while its table grows from nothing to millions: it must be the one by index from the start.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
 
 # Options of Django's connection that raw sessions set for themselves.

@@ -26,7 +26,7 @@ ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 RATE = 330.0
 FROZEN_S = 10.0
 WITHOUT_BROKER_S = 60.0
-MEASURED_S = 5.0
+MEASURED_S = 4.0
 QUIET_WITHIN_S = 30.0
 
 Make = Callable[..., System]

@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 
 from tests.faults.ledger import Ledger, Message, Receipt
-from tests.faults.phone import Phone, stopped
+from tests.faults.phone import Phone
 
 TICK_S = 0.02
 RUNNING = Path("/proc/loadavg")
@@ -79,7 +79,9 @@ class Load:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await stopped(self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.http.aclose()
 
     # --- phones.World ----------------------------------------------------------------------------------------------------

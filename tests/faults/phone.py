@@ -6,7 +6,6 @@ its socket or over REST, as it was made; order is promised for each of the two b
 """
 
 import asyncio
-import contextlib
 import random
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ import orjson
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from tests.faults import wire
+from tests.faults.backoff import Tries
 from tests.faults.ledger import Ack, Connection, DeviceLog, Got, Ledger, Message, Read, Receipt
 
 ACK_S = 0.045  # §4.4: at the latest after 50 ms …
@@ -27,7 +27,6 @@ POST_S = 0.2  # between the POSTs of one phone
 SILENT_S = 50.0
 HANDSHAKE_S = 5.0
 WELCOME_S = 12.0
-FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 0.5, 30.0
 REFRESH_BEFORE_MS = 120_000
 
 
@@ -44,21 +43,6 @@ class World(Protocol):
     def composed(self, message: Message) -> None: ...
     def accepted(self, id: str) -> None: ...
     def arrived(self, phone: "Phone", id: str) -> None: ...
-
-
-class Tries:
-    """Full-jitter back-off: how long to wait after one more failure."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def failed(self, least: float = 0.0) -> float:
-        longest = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**self._failures)
-        self._failures += 1
-        return max(least, random.uniform(0, longest))
-
-    def worked(self) -> None:
-        self._failures = 0
 
 
 class Line(WSListener):
@@ -393,11 +377,3 @@ class Phone:
 
     def _surprise(self, what: str) -> None:
         self.world.ledger.surprises.append(f"{self.id}: {what}")
-
-
-async def stopped(tasks: list[asyncio.Task[None]]) -> None:
-    """End these tasks."""
-    for task in tasks:
-        task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -22,9 +22,9 @@ from chat import sender
 from chat.intake import Answer, Intake
 from delivery import consumers, pending, push
 from delivery.acks import AckBook, Receipts
-from delivery.consumers import Surroundings
 from delivery.frames import CloseCode
 from delivery.host import Host
+from delivery.services import Surroundings
 from kernel import ports
 from kernel.database import Readers, Session
 from kernel.errors import NotFound
@@ -40,7 +40,7 @@ ACKS_S = 0.1
 
 
 class Services:
-    """What sockets need of the apps upstream (delivery.consumers.Services)."""
+    """What sockets need of the apps upstream (delivery.services.Services)."""
 
     def __init__(self, intake: Intake, readers: Readers, loop: asyncio.AbstractEventLoop) -> None:
         self._intake = intake
@@ -51,44 +51,44 @@ class Services:
         self._callbacks: list[Callable[[], None]] = []
 
     def verify(self, token: str) -> tuple[UUID, UUID]:
-        """See `consumers.Services.verify`."""
+        """See `services.Services.verify`."""
         principal = tokens.verify(token)
         return principal.user_id, principal.device_id
 
     async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
-        """See `consumers.Services.welcome`."""
+        """See `services.Services.welcome`."""
         await self._in_orm(_welcome, user, device, client_name, client_version)
 
     def is_revoked(self, device: UUID) -> bool:
-        """See `consumers.Services.is_revoked`."""
+        """See `services.Services.is_revoked`."""
         return revocations.is_revoked(device)
 
     def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None) -> list[Answer]:
-        """See `consumers.Services.submit`."""
+        """See `services.Services.submit`."""
         return sender.submit(self._intake, messages, user=user, device=device, lane=lane, ref=ref)
 
     async def read(self, *, user: UUID, device: UUID, room: UUID, seq: int) -> None:
-        """See `consumers.Services.read`."""
+        """See `services.Services.read`."""
         await self._in_orm(receipts.read, user, device, room, seq)
 
     async def reject(self, *, user: UUID, message: UUID, later: UUID) -> str:
-        """See `consumers.Services.reject`."""
+        """See `services.Services.reject`."""
         rejection = await self._in_orm(late.reject, user, message, later)
         return str(rejection.reason)
 
     async def members(self, *, user: str, room: str) -> list[str]:
-        """See `consumers.Services.members`."""
+        """See `services.Services.members`."""
         roster = await self._readers.run(self._intake.rosters.find, room)
         if roster is None or user not in roster.members:
             raise NotFound
         return sorted(roster.members - {user})
 
     def hint(self, users: Sequence[str], frame: dict[str, Any], *, exclude_device: UUID) -> None:
-        """See `consumers.Services.hint`."""
+        """See `services.Services.hint`."""
         ports.hints.send([UUID(user) for user in users], frame, exclude_device=exclude_device)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """See `consumers.Services.call_soon`: callbacks that come close together wake the loop once."""
+        """See `services.Services.call_soon`: callbacks that come close together wake the loop once."""
         with self._lock:
             self._callbacks.append(callback)
             if len(self._callbacks) > 1:

@@ -5,7 +5,7 @@ The receipts that follow from acks are sent after the commit, gathered for at le
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kernel.database import Cursor
 from kernel.entries import Origin
@@ -97,6 +97,3 @@ class Receipts:
             ]
             for start in range(0, len(receipts), 200):
                 self._hints.send([sender], {"type": "receipts", "receipts": receipts[start : start + 200]})  # type: ignore[list-item]
-
-
-Committed = Callable[[dict[str, list[Origin]]], None]

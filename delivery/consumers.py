@@ -10,17 +10,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from delivery import frames
-from delivery.acks import AckBook
 from delivery.frames import CloseCode, MalformedFrame, Refused
-from delivery.host import Host
+from delivery.services import Answered, Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
 from kernel import rates
-from kernel.database import Readers
 from kernel.entries import Entry
 from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
 from kernel.limits import HELLO_S, TYPING_S, UNAUTHENTICATED_SOCKETS, WINDOW
@@ -33,58 +30,6 @@ TURNED_AWAY_ROOMS = 1_000
 
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Answered(Protocol):
-    """What the sender service says of one send; see chat.intake.Answer."""
-
-    id: str
-    ref: str | None
-    text: str | None
-    error: DomainError | None
-
-
-class Services(Protocol):
-    """What a socket needs of the apps upstream; `config.runtime` binds it."""
-
-    def verify(self, token: str) -> tuple[UUID, UUID]:
-        """The user and device of an access token. Raises `Unauthenticated`."""
-
-    async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
-        """Note that the device is here. Raises `Unauthenticated` (revoked) or a 403 (suspended)."""
-
-    def is_revoked(self, device: UUID) -> bool:
-        """Whether this process knows the device to be revoked."""
-
-    def submit(
-        self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None
-    ) -> Sequence[Answered]:
-        """Check and queue sends; answers those that are refused at once, the others come to `lane.answered`."""
-
-    async def read(self, *, user: UUID, device: UUID, room: UUID, seq: int) -> None:
-        """The user has read this room up to `seq`."""
-
-    async def reject(self, *, user: UUID, message: UUID, later: UUID) -> str:
-        """Refuse a late message; answers the stored reason."""
-
-    async def members(self, *, user: str, room: str) -> Sequence[str]:
-        """The other members of a room that the user is in. Raises a 404."""
-
-    def hint(self, users: Sequence[str], frame: dict[str, Any], *, exclude_device: UUID) -> None:
-        """Send a live frame to all sockets of these users."""
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        """Run this on the event loop; callable from any thread."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What every socket of this process shares."""
-
-    host: Host
-    readers: Readers
-    acks: AckBook
-    services: Services
 
 
 _surroundings: Surroundings | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from delivery import wake
-from delivery.slots import slot_of, slots_of
+from delivery.slots import slots_of
 from kernel.database import Cursor, number_array, uuid_array
 from messages.entries import payload_text
 from messages.log import nullable
@@ -119,6 +119,3 @@ def _raw(cursor: Any) -> Cursor:
 
 def _text(value: UUID | None) -> str | None:
     return None if value is None else str(value)
-
-
-__all__ = ["Mailboxes", "NewPending", "add_sql", "backlog", "slot_of"]

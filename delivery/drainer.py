@@ -24,14 +24,6 @@ FULL_LOOK_S = 30.0
 LINGER_S = 0.05
 SLICE_S = 1.0
 
-# The planner must walk the pending rows by index even when its statistics are of an empty table.
-PLANNER = {
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
-
 
 class Mark:
     """The low-water mark: below it nothing is pending any more, except at a full look now and then.
@@ -66,7 +58,7 @@ class Drainer:
         self, name: str, groups: Sequence[int], *, skip_locked: bool = False, session: Session | None = None
     ) -> None:
         self.groups = list(groups)
-        self._session = session or Session(name, **PLANNER)
+        self._session = session or Session(name)
         self._skip_locked = skip_locked
         self._mark = Mark()
         self._rows = BATCH_ROWS

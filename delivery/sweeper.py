@@ -15,7 +15,7 @@ import psycopg2
 
 from delivery import wake
 from delivery.drain import end_unread, overdue
-from delivery.drainer import PLANNER, Drainer, resume
+from delivery.drainer import Drainer, resume
 from kernel.database import Session
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Sweeper(threading.Thread):
     def __init__(self, groups: Sequence[int]) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._groups = list(groups)
-        self._session = Session("sweeper", **PLANNER)
+        self._session = Session("sweeper")
         self._drainers: dict[int, Drainer] = {}
         self._stopping = threading.Event()
         self._heads: dict[int, tuple[int, int]] = {}

@@ -20,7 +20,7 @@ from chat import sender
 from chat.intake import Intake
 from chat.models import Membership, Room
 from delivery.acks import AckBook
-from delivery.drainer import PLANNER, Drainer
+from delivery.drainer import Drainer
 from kernel import database
 from kernel.database import Session
 from kernel.ids import now_ms, uuid7
@@ -219,7 +219,7 @@ class FragileSession(Session):
 
 def fragile_drainer(name="drain", **options):
     """A drainer of all queues whose session can be made to fail: `.session`."""
-    session = FragileSession(name, **PLANNER)
+    session = FragileSession(name)
     drainer = Drainer(name, [0], session=session, **options)
     drainer.session = session
     return drainer

@@ -88,8 +88,10 @@ def main() -> int:
                 task = bar.add_task("starting", total=None, count="")
                 system = _system(directory, given, baseline=not ours)
                 stack.callback(system.stop)
-                for _ in range(given.repeat):
+                for turn in range(given.repeat):
                     for workload in part:
+                        if turn and workload.once:
+                            continue
                         done[workload.name].append(_one(workload, system, directory, given, bar, task))
                 bar.remove_task(task)
                 # The other one runs on an idle machine.

@@ -27,12 +27,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Cumulative seconds at a moment: per group, and of the whole machine (`busy` and `idle` over all cores)."""
+    """Cumulative seconds at a moment: per group, and of the whole machine (over all cores). `stolen` is what the machine
+    wanted and its host gave to others: no process of ours had it."""
 
     at: float
     groups: Mapping[str, float]
     busy: float
     idle: float
+    stolen: float
 
 
 def processes() -> dict[int, Process]:
@@ -90,28 +92,31 @@ def sample(groups: Mapping[str, Iterable[int]]) -> Sample:
         cpu[name] = sum(process.cpu for pid in pids if (process := _process(pid)) is not None)
     fields = [int(word) / TICK for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     idle = fields[3] + fields[4]
-    return Sample(at=time.monotonic(), groups=cpu, busy=sum(fields) - idle, idle=idle)
+    stolen = fields[7]
+    return Sample(at=time.monotonic(), groups=cpu, busy=sum(fields) - idle - stolen, idle=idle, stolen=stolen)
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Between two samples: seconds per group, the length of the window, and the machine's busy and idle share."""
+    """Between two samples: seconds per group, the length of the window, and the machine's busy, idle and stolen share."""
 
     seconds: float
     groups: Mapping[str, float]
     busy: float
     idle: float
+    stolen: float
 
 
 def between(first: Sample, last: Sample) -> Spent:
     """What was spent from one sample to the other."""
     groups = {name: max(0.0, last.groups[name] - first.groups.get(name, 0.0)) for name in last.groups}
-    total = (last.busy - first.busy) + (last.idle - first.idle) or 1.0
+    total = (last.busy - first.busy) + (last.idle - first.idle) + (last.stolen - first.stolen) or 1.0
     return Spent(
         seconds=last.at - first.at,
         groups=groups,
         busy=(last.busy - first.busy) / total,
         idle=(last.idle - first.idle) / total,
+        stolen=(last.stolen - first.stolen) / total,
     )
 
 

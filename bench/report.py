@@ -70,7 +70,7 @@ def rows(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[tuple[str, .
 
 def costs(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[tuple[str, ...]]:
     """The table of costs: work, server CPU by group in µs per message (medians; % of a core where nothing is sent), the
-    generator's, its cores, the machine's idle share, and cores in other hands."""
+    generator's, its cores, the machine's idle share, the share that its host took away for others, and cores in other hands here."""
     table = []
     for workload, results in done:
         seen = [result for result in results if result["valid"] and "cores" in result]
@@ -89,6 +89,7 @@ def costs(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[tuple[str, 
         words.append(middle(lambda result: result.get("generator_us", 0.0), 1))
         words.append(middle(lambda result: result["cores"]["generator"], 2))
         words.append(middle(lambda result: result["host_idle"] * 100, 0) + " %")
+        words.append(middle(lambda result: result["stolen"] * 100, 0) + " %")
         others = statistics.median(result["others"] for result in seen)
         words.append(number(others, 2) + (" !" if others > SHARE_OF_OTHERS else ""))
         words.append(number(sum(result.get("refusals", 0) for result in seen), 0))
@@ -97,7 +98,16 @@ def costs(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[tuple[str, 
 
 
 HEADS = ("work", "figure", "median", "spread", "floor", "goal", "verdict")
-COST_HEADS = ("server CPU, µs per message", *GROUPS, "generator", "its cores", "host idle", "others, cores", "refused")
+COST_HEADS = (
+    "server CPU, µs per message",
+    *GROUPS,
+    "generator",
+    "its cores",
+    "host idle",
+    "stolen",
+    "others, cores",
+    "refused",
+)
 
 
 def complaints(done: list[tuple[Workload, list[dict[str, Any]]]]) -> list[str]:

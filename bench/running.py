@@ -33,7 +33,7 @@ def run(
     """One run of a workload. `on_window(True)` is called when the measured window begins, `on_window(False)` at its end.
 
     The result is the generator's, with server CPU in µs per message by group (`cpu_us`) and in all (`server_us`), the
-    generator's own, and the machine's idle share.
+    generator's own, and the machine's idle and stolen share.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.generator"],
@@ -97,10 +97,10 @@ def _account(result: dict[str, Any], spent: meter.Spent) -> None:
     result["cores"] = {name: seconds * cores for name, seconds in spent.groups.items()}
     result["idle_cpu"] = sum(server.values()) * cores * 100
     result["host_idle"] = spent.idle
+    result["stolen"] = spent.stolen
     if messages:
         result["cpu_us"] = {name: seconds / messages * 1e6 for name, seconds in server.items()}
         result["server_us"] = sum(server.values()) / messages * 1e6
         result["generator_us"] = spent.groups[GENERATOR] / messages * 1e6
     # Somebody else on this machine spoils the figures; the report says so.
-    total = spent.busy / (spent.busy + spent.idle or 1.0)
-    result["others"] = max(0.0, total * meter.CORES - sum(spent.groups.values()) * cores)
+    result["others"] = max(0.0, spent.busy * meter.CORES - sum(spent.groups.values()) * cores)

@@ -19,8 +19,8 @@ from messages import log
 from messages.entries import MESSAGE_COLUMNS, message_text, origin_of
 from messages.kinds import Kind
 
-BATCH_ROWS = 768
-SLOT_ROWS = 16  # of one slot, in one batch: 64 slots make a batch of at most 1 024
+BATCH_ROWS = 320  # more would make the parts behind it wait for each other: commit, push, the next sends
+SLOT_ROWS = 16  # of one slot: the batch is chosen among at most 64 times as many
 BATCH_BYTES = 1_048_576
 
 PENDING_COLUMNS = "p.id, p.slot, p.recipients, p.kind, p.message_id, p.room_id, p.sender_id, p.device_id, p.connections_version, p.payload"
@@ -30,19 +30,30 @@ LOCK_QUEUES = """
 SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]) ORDER BY name FOR UPDATE {skip}
 """
 
+# Every change of the map raises one of these (delivery/groups.py), and none ever falls.
+MAP_VERSION = "(SELECT sum(version) FROM delivery_slot)"
+
 # A statement of its own behind the lock: its snapshot must see what the lock's last holder committed. A message is
-# read with the first of its rows only (a room of 1 000 has 64), and a body beyond the batch's bytes not at all.
+# read with the first of its rows only (a room of 1 000 has 64), and a body beyond the batch's bytes not at all. The mark
+# holds for the map that it was made with: a slot that has come since may have older rows.
 TAKE = f"""
 SELECT * FROM (
-    SELECT {PENDING_COLUMNS}, {MESSAGE_COLUMNS},
+    SELECT {PENDING_COLUMNS}, {MESSAGE_COLUMNS}, p.place, {MAP_VERSION} AS map_version,
+           pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
            coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY p.id), 0) - coalesce(octet_length(m.ciphertext), 0) AS before
     FROM (SELECT p.*, lag(p.message_id) OVER (ORDER BY p.id) IS DISTINCT FROM p.message_id AS is_first
           FROM (SELECT p.* FROM delivery_slot s,
-                LATERAL (SELECT * FROM delivery_pending p WHERE p.slot = s.slot AND p.id >= %s ORDER BY p.id LIMIT %s) p
+                LATERAL (SELECT *, ctid AS place FROM delivery_pending p
+                         WHERE p.slot = s.slot AND p.id >= (SELECT CASE {MAP_VERSION} WHEN %s::bigint THEN %s::bigint ELSE 0 END)
+                         ORDER BY p.id LIMIT %s) p
                 WHERE s.queue_id = ANY({{queues}}) ORDER BY p.id LIMIT %s) p) p
     LEFT JOIN message_log_message m ON p.is_first AND m.id = p.message_id AND p.kind = {Kind.MESSAGE.value}
 ) taken WHERE before < {BATCH_BYTES} ORDER BY 1
 """
+
+# Behind the columns of the pending row and of its message, TAKE's rows have these.
+PLACE = 20
+LOOK = slice(21, 24)
 
 QUEUES_OF_GROUPS = 'ARRAY(SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]))'
 
@@ -52,9 +63,9 @@ SELECT b.user_id, b.last_seq,
 FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
 """
 
-FORGET = """
-DELETE FROM delivery_pending p USING unnest(%s::smallint[], %s::bigint[]) AS n(slot, id) WHERE p.slot = n.slot AND p.id = n.id
-"""
+# By place: a plan made while the table was empty would join from its side, and walk all of it for every batch. A row has
+# the place that TAKE read until the transaction ends, since nobody updates pending rows and only drains delete them.
+FORGET = "DELETE FROM delivery_pending WHERE ctid = ANY(%s::tid[])"
 
 SET_ASIDE = """
 WITH gone AS (DELETE FROM delivery_pending p WHERE p.slot = %s AND p.id = %s RETURNING *)
@@ -96,6 +107,26 @@ class Delivery(NamedTuple):
     payload: str | None
     text: str
     origin: Origin | None
+    place: str
+
+
+class Look(NamedTuple):
+    """What a look at the pending rows saw: its oldest row, under which slot map, and its snapshot (transaction ids)."""
+
+    lowest: int
+    map_version: int
+    xmin: int
+    xmax: int
+
+
+class Since(NamedTuple):
+    """Where a look may begin: at row `id`, while the slot map is of this version."""
+
+    map_version: int
+    id: int
+
+
+EVERYTHING = Since(0, 0)
 
 
 @dataclass(slots=True)
@@ -104,7 +135,7 @@ class Batch:
 
     rows: int = 0
     more: bool = False
-    lowest: int = 0
+    look: Look | None = None
     texts: list[str] = field(default_factory=list)
     origins: list[Origin | None] = field(default_factory=list)
     to: list[tuple[str, int, int]] = field(default_factory=list)
@@ -120,13 +151,13 @@ class Poison(Exception):
         self.reason = reason
 
 
-def drain_batch(cursor: Cursor, *, groups: Sequence[int], mark: int, rows: int, skip_locked: bool = False) -> Batch:
-    """Deliver the oldest pending rows of these groups' queues, from id `mark` on; see the module's drawing.
+def drain_batch(cursor: Cursor, *, groups: Sequence[int], since: Since, rows: int, skip_locked: bool = False) -> Batch:
+    """Deliver the oldest pending rows of these groups' queues, from `since` on; see the module's drawing.
 
     Raises `Poison` when a single row was taken and failed, else what went wrong (`psycopg2.Error`, …); the caller rolls
     back and decides (delivery/drainer.py). `skip_locked` leaves out queues that somebody else is draining.
     """
-    found = take(cursor, groups=groups, mark=mark, rows=rows, skip_locked=skip_locked)
+    found = take(cursor, groups=groups, since=since, rows=rows, skip_locked=skip_locked)
     if not found:
         cursor.execute("COMMIT")
         return Batch()
@@ -141,16 +172,16 @@ def drain_batch(cursor: Cursor, *, groups: Sequence[int], mark: int, rows: int, 
         raise Poison(found[0][1], found[0][0], f"{type(error).__name__}: {error}") from error
 
 
-def take(cursor: Cursor, *, groups: Sequence[int], mark: int, rows: int, skip_locked: bool) -> list[tuple[Any, ...]]:
+def take(cursor: Cursor, *, groups: Sequence[int], since: Since, rows: int, skip_locked: bool) -> list[tuple[Any, ...]]:
     """Lock the queues; read the oldest deliveries of the slots that they own now."""
     per_slot = min(SLOT_ROWS, rows)
     if skip_locked:
         cursor.execute("BEGIN;" + LOCK_QUEUES.format(skip="SKIP LOCKED"), (number_array(groups),))
         queues = [name for (name,) in cursor.fetchall()]
-        cursor.execute(TAKE.format(queues="%s::varchar[]"), (mark, per_slot, queues, rows))
+        cursor.execute(TAKE.format(queues="%s::varchar[]"), (*since, per_slot, queues, rows))
     else:
         statements = "BEGIN;" + LOCK_QUEUES.format(skip="") + ";" + TAKE.format(queues=QUEUES_OF_GROUPS)
-        cursor.execute(statements, (number_array(groups), mark, per_slot, number_array(groups), rows))
+        cursor.execute(statements, (number_array(groups), *since, per_slot, number_array(groups), rows))
     return cursor.fetchall()
 
 
@@ -159,7 +190,7 @@ def deliver(cursor: Cursor, found: Sequence[tuple[Any, ...]], *, full: bool) -> 
     deliveries = deliveries_of(found)
     # Cut off by bytes: there may be more although the rows are few.
     full = full or found[-1][-1] + BATCH_BYTES // 16 > BATCH_BYTES
-    batch = Batch(len(deliveries), full, deliveries[0].id)
+    batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]))
     last_seqs, blocked = open_mailboxes(cursor, deliveries)
     entries = number(deliveries, last_seqs, blocked, batch)
     write(cursor, deliveries, entries, last_seqs)
@@ -171,20 +202,16 @@ def deliveries_of(found: Sequence[tuple[Any, ...]]) -> list[Delivery]:
     spelled: dict[str, tuple[str, Origin]] = {}
     deliveries: list[Delivery] = []
     for row in found:
-        id, slot, recipients, kind, message, room, sender, device, version, payload = row[:10]
+        id, kind, message, payload = row[0], row[3], row[4], row[9]
         if kind != Kind.MESSAGE:
-            deliveries.append(
-                Delivery(id, slot, recipients, kind, message, room, sender, device, version, payload, payload, None)
-            )
+            deliveries.append(Delivery._make((*row[:10], payload, None, row[PLACE])))
             continue
         if row[10] is not None:
             spelled[message] = message_text(*row[10:20]), origin_of(row[10:20])
         if message not in spelled:
             raise LookupError(f"pending row {id} names a message that is not stored")
         text, origin = spelled[message]
-        deliveries.append(
-            Delivery(id, slot, recipients, kind, message, room, sender, device, version, payload, text, origin)
-        )
+        deliveries.append(Delivery._make((*row[:10], text, origin, row[PLACE])))
     return deliveries
 
 
@@ -237,9 +264,7 @@ def write(
 ) -> None:
     """Write the entries, forget the pending rows and commit, in one round trip."""
     statements = [log.append_entries_sql(cursor, entries, last_seqs)] if entries else []
-    statements.append(
-        cursor.mogrify(FORGET, (number_array(d.slot for d in deliveries), number_array(d.id for d in deliveries)))
-    )
+    statements.append(cursor.mogrify(FORGET, ('{"' + '","'.join([each.place for each in deliveries]) + '"}',)))
     cursor.execute(b";".join([*statements, b"COMMIT"]))
 
 

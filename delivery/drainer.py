@@ -13,12 +13,13 @@ import psycopg2
 import redis
 
 from delivery import push, wake
-from delivery.drain import BATCH_ROWS, Batch, Poison, drain_batch, set_aside
+from delivery.drain import BATCH_ROWS, EVERYTHING, Batch, Look, Poison, Since, drain_batch, set_aside
 from kernel.database import Session, is_lost
 
 logger = logging.getLogger(__name__)
 
-# How far the low-water mark trails: longer than any transaction that holds a lower id can still be open.
+# Should a transaction stay open for long, the mark trails by this much instead: no transaction that adds deliveries
+# lives longer (kernel/database.py ends them).
 MARK_TRAILS_S = 12.0
 FULL_LOOK_S = 30.0
 LINGER_S = 0.05
@@ -26,29 +27,38 @@ SLICE_S = 1.0
 
 
 class Mark:
-    """The low-water mark: below it nothing is pending any more, except at a full look now and then.
+    """The low-water mark: below it nothing is pending any more. Without it every look would walk the dead rows.
 
-    Ids are given before commit, so a lower one may appear after a higher one; therefore the mark trails.
+    Ids are given before commit, so a row may appear below one that was seen before. Whoever adds a delivery has its
+    transaction id before the row's id; so when every transaction that had begun at a look has ended by a later look, all
+    rows below the earlier look's oldest are there to be seen, or gone. Then, what the later look does not see below its own
+    oldest will never be. A mark is of one version of the slot map: with another, the look begins at 0 (drain.TAKE).
     """
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-        self._mark = 0
-        self._looked = 0.0
+        self._looks: deque[tuple[float, Look]] = deque()
+        self._since = EVERYTHING
+        self._full = -FULL_LOOK_S
 
-    def value(self, now: float) -> int:
-        """The id to look from at `now` (monotonic seconds)."""
-        if now - self._looked >= FULL_LOOK_S:
-            self._looked = now
-            return 0
-        while self._seen and now - self._seen[0][0] >= MARK_TRAILS_S:
-            self._mark = self._seen.popleft()[1]
-        return self._mark
+    def since(self, now: float) -> Since:
+        """Where to look from at `now` (monotonic seconds). Now and then at everything, should this reasoning miss a case."""
+        if now - self._full >= FULL_LOOK_S:
+            self._full = now
+            return EVERYTHING
+        return self._since
 
-    def taken(self, lowest: int, now: float) -> None:
-        """A batch began at this id: all below it was gone."""
-        if not self._seen or now - self._seen[-1][0] >= 1.0:
-            self._seen.append((now, lowest))
+    def looked(self, look: Look, now: float) -> None:
+        """A batch was taken and committed after this look."""
+        if look.map_version != self._since.map_version:
+            self._looks.clear()
+            self._since = Since(look.map_version, 0)
+        proved = 0
+        while self._looks and (look.xmin >= self._looks[0][1].xmax or now - self._looks[0][0] >= MARK_TRAILS_S):
+            proved = self._looks.popleft()[1].lowest
+        if proved:
+            self._since = Since(look.map_version, max(self._since.id, min(proved, look.lowest)))
+        if not self._looks or look.xmax > self._looks[-1][1].xmax:
+            self._looks.append((now, look))
 
 
 class Drainer:
@@ -84,7 +94,7 @@ class Drainer:
                 batch = drain_batch(
                     cursor,
                     groups=self.groups,
-                    mark=0 if self._skip_locked else self._mark.value(now),
+                    since=EVERYTHING if self._skip_locked else self._mark.since(now),
                     rows=self._rows,
                     skip_locked=self._skip_locked,
                 )
@@ -100,8 +110,8 @@ class Drainer:
             logger.warning("a batch of up to %d deliveries failed: %s", self._rows, type(error).__name__)
             self._rows = max(1, self._rows // 2)
             return None
-        if batch.rows:
-            self._mark.taken(batch.lowest, now)
+        if batch.look:
+            self._mark.looked(batch.look, now)
             push.entries(batch)
         self._rows = min(BATCH_ROWS, self._rows * 2)
         return batch

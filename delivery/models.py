@@ -20,6 +20,7 @@ class Slot(models.Model):
 
     slot = models.SmallIntegerField(primary_key=True)
     queue = models.ForeignKey(Queue, on_delete=models.PROTECT, related_name="slots")
+    # Raised with every move, so that nobody goes on by what was true of another map (delivery/drain.py, TAKE).
     version = models.IntegerField(default=1)
 
 

@@ -108,7 +108,8 @@ class Mailboxes:
             for slot, users in slots.items()
         ]
         if rows:
-            cursor.execute(add_sql(_raw(cursor), rows))
+            # The low-water mark counts on a transaction's id being older than its rows' (delivery/drainer.py).
+            cursor.execute(b"SELECT pg_current_xact_id();" + add_sql(_raw(cursor), rows))
             transaction.on_commit(lambda: wake.slots(slots))
 
 

@@ -42,9 +42,10 @@ INSERT INTO message_log_entry (user_id, seq, kind, message_id, room_id, payload)
 SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::smallint[], %s::uuid[], %s::uuid[], %s::text[])
 """
 
+# Not UPDATE … FROM unnest: planned while there were few mailboxes, it would walk all of them for every batch.
 SET_LAST_SEQS = """
-UPDATE message_log_mailbox b SET last_seq = n.seq
-FROM unnest(%s::uuid[], %s::bigint[]) AS n(user_id, seq) WHERE b.user_id = n.user_id
+INSERT INTO message_log_mailbox (user_id, last_seq) SELECT * FROM unnest(%s::uuid[], %s::bigint[])
+ON CONFLICT (user_id) DO UPDATE SET last_seq = excluded.last_seq
 """
 
 # Bounded by rows and by bytes: a length is read without fetching its body, so what lies beyond costs nothing.

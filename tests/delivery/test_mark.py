@@ -1,47 +1,129 @@
-"""The low-water mark: where a drain starts to look, without ever looking past something for long."""
+"""The low-water mark: where a drain starts to look, without ever looking past something."""
 
-from hypothesis import given
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delivery.drain import EVERYTHING, Look, Since
 from delivery.drainer import FULL_LOOK_S, MARK_TRAILS_S, Mark
+
+NOW = 1_000.0
+
+
+def fresh():
+    """A mark that has had its first look, at everything."""
+    mark = Mark()
+    mark.since(NOW)
+    return mark
 
 
 def test_the_first_look_is_a_full_one():
-    assert Mark().value(1_000.0) == 0
+    assert Mark().since(NOW) == EVERYTHING
 
 
-def test_it_trails_behind_what_was_taken():
-    mark = Mark()
-    mark.value(1_000.0)
-    mark.taken(50, 1_000.0)
+def test_it_follows_when_all_who_wrote_at_an_earlier_look_have_ended():
+    mark = fresh()
+    mark.looked(Look(50, 64, xmin=900, xmax=910), NOW)
+    assert mark.since(NOW) == Since(64, 0)
 
-    assert mark.value(1_000.0 + MARK_TRAILS_S - 0.1) == 0
-    assert mark.value(1_000.0 + MARK_TRAILS_S) == 50
+    mark.looked(Look(70, 64, xmin=909, xmax=930), NOW)
+    assert mark.since(NOW) == Since(64, 0), "909 may still add a row below 50"
+
+    mark.looked(Look(80, 64, xmin=910, xmax=940), NOW)
+    assert mark.since(NOW) == Since(64, 50)
+
+
+def test_it_stays_at_a_row_that_appeared_below():
+    mark = fresh()
+    mark.looked(Look(50, 64, xmin=900, xmax=910), NOW)
+
+    mark.looked(Look(40, 64, xmin=910, xmax=920), NOW)
+
+    assert mark.since(NOW) == Since(64, 40)
+
+
+def test_a_transaction_that_stays_open_holds_it_for_some_seconds_only():
+    mark = fresh()
+    mark.looked(Look(50, 64, xmin=900, xmax=910), NOW)
+
+    mark.looked(Look(70, 64, xmin=900, xmax=990), NOW + MARK_TRAILS_S)
+
+    assert mark.since(NOW + MARK_TRAILS_S) == Since(64, 50)
+
+
+def test_another_map_of_the_slots_begins_anew():
+    mark = fresh()
+    mark.looked(Look(50, 64, xmin=910, xmax=910), NOW)
+    mark.looked(Look(60, 64, xmin=920, xmax=920), NOW)
+    assert mark.since(NOW) == Since(64, 50)
+
+    mark.looked(Look(55, 65, xmin=930, xmax=930), NOW)
+
+    assert mark.since(NOW) == Since(65, 0)
 
 
 def test_now_and_then_it_looks_at_everything_and_then_goes_on():
-    mark = Mark()
-    mark.value(1_000.0)
-    mark.taken(50, 1_000.0)
-    assert mark.value(1_000.0 + MARK_TRAILS_S) == 50
+    mark = fresh()
+    mark.looked(Look(50, 64, xmin=910, xmax=910), NOW)
+    mark.looked(Look(60, 64, xmin=920, xmax=920), NOW)
 
-    assert mark.value(1_000.0 + FULL_LOOK_S) == 0
-    assert mark.value(1_000.0 + FULL_LOOK_S + 0.1) == 50
+    assert mark.since(NOW + FULL_LOOK_S) == EVERYTHING
+    assert mark.since(NOW + FULL_LOOK_S + 0.1) == Since(64, 50)
 
 
-@given(steps=st.lists(st.tuples(st.floats(0, 5), st.integers(1, 100), st.booleans()), max_size=80))
-def test_it_is_never_ahead_of_what_was_the_oldest_some_seconds_ago(steps):
-    mark, now, lowest, taken = Mark(), 1_000.0, 0, []
-    full_look = -1e9
-    for wait, advance, takes in steps:
-        now += wait
-        value = mark.value(now)
-        known = [id for at, id in taken if now - at >= MARK_TRAILS_S]
-        assert value <= max(known, default=0)
-        if value == 0:
-            full_look = now
-        assert now - full_look < FULL_LOOK_S or value == 0
-        if takes:
-            lowest += advance
-            mark.taken(lowest, now)
-            taken.append((now, lowest))
+@dataclass
+class Writers:
+    """Transactions as PostgreSQL sees them: ids in order of beginning; row ids given before commit, in any interleaving."""
+
+    next_xid: int = 1
+    next_id: int = 1
+    open: dict[int, list[int]] = field(default_factory=dict)
+    pending: set[int] = field(default_factory=set)
+
+    def begin(self):
+        self.open[self.next_xid] = [self.next_id]
+        self.next_xid += 1
+        self.next_id += 1
+
+    def insert(self, which):
+        if self.open:
+            sorted_open = sorted(self.open)
+            self.open[sorted_open[which % len(sorted_open)]].append(self.next_id)
+            self.next_id += 1
+
+    def commit(self, which):
+        if self.open:
+            self.pending.update(self.open.pop(sorted(self.open)[which % len(self.open)]))
+
+    def look(self, since):
+        """What TAKE sees of one map: the oldest pending rows from `since` on, and its snapshot."""
+        seen = sorted(id for id in self.pending if id >= since.id)
+        return seen, min(self.open, default=self.next_xid), self.next_xid
+
+
+@settings(max_examples=400)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["begin", "insert", "commit", "drain"]), st.integers(0, 3)),
+        min_size=20,
+        max_size=100,
+    )
+)
+def test_no_row_ever_appears_below_it(steps):
+    writers, mark = Writers(), fresh()
+    for step, which in steps:
+        match step:
+            case "begin":
+                writers.begin()
+            case "insert":
+                writers.insert(which)
+            case "commit":
+                writers.commit(which)
+            case "drain":
+                since = mark.since(NOW)
+                assert all(id >= since.id for id in writers.pending), "a pending row below the mark is looked past"
+                seen, xmin, xmax = writers.look(since)
+                if seen:
+                    writers.pending -= set(seen[: which + 1])
+                    mark.looked(Look(seen[0], 64, xmin, xmax), NOW)

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -25,6 +26,14 @@ def flag(name: str, *, default: bool) -> bool:
             return False
         case other:
             raise ImproperlyConfigured(f"{name} must be true or false, not {other!r}")
+
+
+def choice(name: str, among: Sequence[str], *, default: str) -> str:
+    """One of these words."""
+    value = text(name, default=default)
+    if value not in among:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(among)}, not {value!r}")
+    return value
 
 
 def number(name: str, *, default: int, least: int = 0, most: int = 2**31) -> int:

@@ -31,6 +31,12 @@ BROKER_URL = env.text("BROKER_URL", default=_running.get("broker_url", VALKEY_UR
 MESSAGE_RETENTION_DAYS = env.number("MESSAGE_RETENTION_DAYS", default=0, most=36_500)
 # Several systems may share one Valkey when each has a prefix of its own.
 KEY_PREFIX = env.text("KEY_PREFIX", default="letterlock")
+# How devices that changed the same contact or block are brought together: docs/protocol.md §5.3.
+CONNECTION_CONSISTENCY = env.choice("CONNECTION_CONSISTENCY", ("confirm", "restrict"), default="confirm")
+# Under `restrict`: a device that was not seen for so many days holds up no unblock.
+CONNECTION_DEVICE_GRACE = env.number("CONNECTION_DEVICE_GRACE", default=30, least=1, most=3_650)
+# Whether the other side's devices learn that they are blocked (docs/protocol.md §5.5).
+DISCLOSE_BLOCKS = env.flag("DISCLOSE_BLOCKS", default=True)
 # The name of this process among the web processes; the supervisor gives each its own.
 HOST_NAME = env.text("HOST_NAME", default="web-1")
 # Every rate limit is multiplied by this.

@@ -2,6 +2,8 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
 
 
 class Queue(models.Model):
@@ -70,9 +72,114 @@ class Dead(models.Model):
 
 
 class BlockCopy(models.Model):
-    """Delivery's own copy of a block: nothing from `sender_id` reaches `recipient_id`."""
+    """Delivery's own copy of what keeps a sender's messages from a recipient, written in the transaction of the block."""
 
     pk = models.CompositePrimaryKey("recipient_id", "sender_id")
     recipient_id = models.UUIDField()
     sender_id = models.UUIDField()
+    # The recipient blocks the sender: nothing of the sender's reaches the recipient, in any room.
+    everywhere = models.BooleanField(default=True)
+    # One of them blocks the other: nothing passes in their direct room.
+    direct = models.BooleanField(default=True)
+    # The sender is a stranger who waits in the recipient's request box: direct messages are held.
+    held = models.BooleanField(default=False)
+    # The version of the *sender's* connections that says so; none: the sender is not told.
+    known_version = models.BigIntegerField(null=True)
+    # Messages of the sender's with greater numbers are hidden wherever the recipient's mailbox is read: what no device of
+    # the recipient's had when the block came.
+    hides_after = models.BigIntegerField(null=True)
+    # How far the recipient had read each shared room then, as others may know it: room → seq. All that the sender learns.
+    frozen_reads = models.JSONField(default=dict)
     blocked_at = models.DateTimeField(auto_now_add=True)
+
+
+class Held(models.Model):
+    """A delivery to one recipient that waits in the request box; becomes a pending one when the request is accepted."""
+
+    id = models.BigAutoField(primary_key=True)
+    recipient_id = models.UUIDField()
+    sender_id = models.UUIDField()
+    kind = models.SmallIntegerField()
+    message_id = models.UUIDField(null=True)
+    room_id = models.UUIDField(null=True)
+    device_id = models.UUIDField(null=True)
+    connections_version = models.BigIntegerField(default=0)
+    payload = models.TextField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["recipient_id", "sender_id", "id"], name="held_of_pair")]
+
+
+class SyncReport(models.Model):
+    """That a device has said at a time that it has stored a version of its user's connections."""
+
+    id = models.BigAutoField(primary_key=True)
+    device_id = models.UUIDField()
+    version = models.BigIntegerField()
+    reported_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["device_id", "version"], name="report_of_device")]
+
+
+class AbuseAlert(models.Model):
+    """A device sends messages to somebody who blocks it (or whom its own user blocks) although it had synced the block.
+
+    One open alert per (device, recipient): further messages are counted. Never a body.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        ACKNOWLEDGED = "acknowledged"
+
+    device_id = models.UUIDField()
+    sender_id = models.UUIDField()
+    recipient_id = models.UUIDField()
+    state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
+    count = models.PositiveBigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    # The newest of the messages, to find it in logs and by `manage.py trace`.
+    last_message_id = models.UUIDField()
+    # The version that said so, the newest one that the device had reported by then, and the one at the newest accept.
+    block_version = models.BigIntegerField()
+    reported_version = models.BigIntegerField()
+    accepted_version = models.BigIntegerField()
+    notes = models.TextField(blank=True)
+    handled_by = models.ForeignKey(
+        "accounts.Staff", null=True, blank=True, on_delete=models.SET_NULL, related_name="handled_alerts"
+    )
+    handled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["device_id", "recipient_id"], condition=Q(state="open"), name="one_open_alert_per_pair"
+            )
+        ]
+        indexes = [models.Index(fields=["state", "-last_at"], name="alerts_by_state")]
+
+    def __str__(self) -> str:
+        return f"alert {self.pk}: device {self.device_id} wrote to {self.recipient_id} {self.count} times"
+
+
+class AlertNotice(models.Model):
+    """What has been told of an alert through one channel, and when it is tried again."""
+
+    class Channel(models.TextChoices):
+        MAIL = "mail"
+        WEBHOOK = "webhook"
+
+    alert = models.ForeignKey(AbuseAlert, on_delete=models.CASCADE, related_name="notices")
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    # The count that was told last, and when; nothing further within the hour.
+    told_count = models.PositiveBigIntegerField(default=0)
+    told_at = models.DateTimeField(null=True)
+    # Failures since, and when to try again.
+    failures = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["alert", "channel"], name="one_notice_per_channel")]

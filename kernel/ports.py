@@ -1,6 +1,7 @@
 """What upstream apps may ask of delivery without knowing it. `config` binds the ports when Django starts."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -40,6 +41,58 @@ class RosterPort(Protocol):
         """Each room's present members with the time at which they came (ms since 1970), by their ids. An unknown room is left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """What keeps a sender's messages from a recipient. Nothing set: nothing does.
+
+    `everywhere`: the recipient blocks the sender; `direct`: one of them blocks the other; `held`: the sender waits in the
+    recipient's request box. `known_version`: the version of the *sender's* connections that says of a block, None when the
+    sender is not told of any.
+    """
+
+    recipient: UUID
+    sender: UUID
+    everywhere: bool = False
+    direct: bool = False
+    held: bool = False
+    known_version: int | None = None
+
+
+class BlockPort(Protocol):
+    """Delivery's copy of the blocks, and what the exits of messages ask of it. Cursors are Django's, in the caller's transaction."""
+
+    def put(self, cursor: Any, barriers: Collection[Barrier]) -> None:
+        """Make the copy so, under the recipients' mailbox locks: once the caller has committed, nothing behind it is delivered.
+
+        Locks rows of mailboxes, by user id; call it after all other locks of the transaction.
+        """
+
+    def release(self, cursor: Any, *, recipient: UUID, sender: UUID) -> None:
+        """Deliver what was held, in its order, behind what is pending. Call it behind `put`."""
+
+    def forget_held(self, cursor: Any, *, recipient: UUID, sender: UUID) -> None:
+        """Drop what was held."""
+
+    def reported(self, cursor: Any, *, device: UUID, version: int) -> None:
+        """Note that the device says now that it has stored this version of its user's connections."""
+
+    def hidden_from(self, user: UUID) -> Mapping[str, int]:
+        """Sender → the number in the user's mailbox above which the sender's messages are hidden from the user."""
+
+    def frozen_for(self, viewer: UUID, room: UUID) -> Mapping[str, tuple[int, int]]:
+        """Reader → the greatest (delivered, read) positions of that reader in the room that the viewer may know of."""
+
+    def deaf_to(self, user: UUID) -> Collection[UUID]:
+        """Those who block the user: nothing of what they do is told to the user, and nothing of the user's to them."""
+
+
+class PolicyPort(Protocol):
+    """What connections decide for apps upstream of them (connections/policy.py)."""
+
+    def may_see_profile(self, viewer: UUID, user: UUID) -> bool:
+        """Whether `viewer` may look up `user`."""
+
+
 class _Unbound:
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"the port's {name} was used before config bound it")
@@ -48,6 +101,8 @@ class _Unbound:
 mailboxes: MailboxPort = _Unbound()
 hints: HintPort = _Unbound()
 rosters: RosterPort = _Unbound()
+blocks: BlockPort = _Unbound()
+policy: PolicyPort = _Unbound()
 
 
 def bind(*, mailbox_port: MailboxPort, hint_port: HintPort) -> None:
@@ -61,3 +116,10 @@ def bind_rosters(roster_port: RosterPort) -> None:
     """Called once, by config."""
     global rosters
     rosters = roster_port
+
+
+def bind_blocks(block_port: BlockPort, policy_port: PolicyPort) -> None:
+    """Called once, by config."""
+    global blocks, policy
+    blocks = block_port
+    policy = policy_port

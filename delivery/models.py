@@ -92,13 +92,18 @@ class BlockCopy(models.Model):
     frozen_reads = models.JSONField(default=dict)
     blocked_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        indexes = [models.Index(fields=["sender_id"], name="blocks_of_sender")]
+
 
 class Held(models.Model):
     """A delivery to one recipient that waits in the request box; becomes a pending one when the request is accepted."""
 
-    id = models.BigAutoField(primary_key=True)
     recipient_id = models.UUIDField()
     sender_id = models.UUIDField()
+    # The pending row's, which it gets back: so it stands before what the sender has written since.
+    pending_id = models.BigIntegerField()
+    slot = models.SmallIntegerField()
     kind = models.SmallIntegerField()
     message_id = models.UUIDField(null=True)
     room_id = models.UUIDField(null=True)
@@ -108,7 +113,9 @@ class Held(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["recipient_id", "sender_id", "id"], name="held_of_pair")]
+        constraints = [
+            models.UniqueConstraint(fields=["recipient_id", "sender_id", "pending_id"], name="a_delivery_is_held_once")
+        ]
 
 
 class SyncReport(models.Model):
@@ -136,6 +143,9 @@ class AbuseAlert(models.Model):
     device_id = models.UUIDField()
     sender_id = models.UUIDField()
     recipient_id = models.UUIDField()
+    # The device's client, as it was at the first of the messages.
+    client_name = models.CharField(max_length=64, blank=True)
+    client_version = models.CharField(max_length=32, blank=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
     count = models.PositiveBigIntegerField(default=0)
     first_at = models.DateTimeField()

@@ -19,6 +19,7 @@ from chat.drafts import Draft
 from chat.roster import Checked, Roster, Rosters
 from delivery import wake
 from delivery.acks import AckBook
+from delivery.blocks import deaf_pairs_sql
 from delivery.pending import NewPending, add_sql
 from kernel.batching import Committer
 from kernel.database import TRANSIENT, Cursor, Session, is_lost
@@ -257,7 +258,10 @@ class Intake:
             acks = self._acks.take_sql(cursor) if patient or not batch else None
             try:
                 statements = ([add_sql(cursor, pending)] if pending else []) + ([acks[0]] if acks else [])
-                cursor.execute(b";".join([*statements, b"COMMIT"]))
+                # Behind the commit, in the same round trip: a block that was answered by now holds for these receipts.
+                ask = deaf_pairs_sql(cursor, acks[1].owed) if acks else None
+                cursor.execute(b";".join([*statements, b"COMMIT", *([ask] if ask else [])]))
+                deaf = set(cursor.fetchall()) if ask else set()
             except BaseException:
                 if acks:
                     acks[1].failed()
@@ -266,7 +270,7 @@ class Intake:
         if pending:
             wake.slots({line.slot for line in pending})
         if acks:
-            self._on_acked(acks[1].owed)
+            self._on_acked(acks[1].owed_but(deaf))
         for message_id, (place, submission) in fresh.items():
             if message_id in inserted:
                 submission.lane.refused.pop(submission.draft.room, None)

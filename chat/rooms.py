@@ -85,6 +85,12 @@ def members_of(room_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID, int]]]
     return found
 
 
+def shared_rooms(one: UUID, other: UUID) -> list[UUID]:
+    """The port of kernel/ports.py: the rooms that both are in."""
+    theirs = Membership.objects.filter(user_id=other).values("room_id")
+    return list(Membership.objects.filter(user_id=one, room_id__in=theirs).values_list("room_id", flat=True))
+
+
 # --- policy --------------------------------------------------------------------------------------------------------
 
 

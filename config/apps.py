@@ -21,3 +21,4 @@ class AssemblyConfig(AppConfig):
         pending = import_module("delivery.pending")
         hints = import_module("delivery.hints")
         ports.bind(mailbox_port=pending.Mailboxes(), hint_port=hints.Hints())
+        ports.bind_blocks(import_module("delivery.blocks").Blocks())

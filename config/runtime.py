@@ -20,13 +20,13 @@ from django.db.utils import InterfaceError, OperationalError
 from accounts import devices, revocations, tokens, users
 from chat import sender
 from chat.intake import Answer, Intake
-from delivery import consumers, pending, push
+from delivery import blocks, consumers, pending, push
 from delivery.acks import AckBook, Receipts
 from delivery.frames import CloseCode
 from delivery.host import Host
 from delivery.services import Surroundings
 from kernel import ports
-from kernel.database import Readers, Session
+from kernel.database import Cursor, Readers, Session
 from kernel.errors import NotFound
 from kernel.limits import PENDING_AGE_S, PENDING_ROWS, RECEIPTS_MS
 from messages import late, receipts
@@ -78,10 +78,14 @@ class Services:
 
     async def members(self, *, user: str, room: str) -> list[str]:
         """See `services.Services.members`."""
-        roster = await self._readers.run(self._intake.rosters.find, room)
+        return await self._readers.run(self._members, user, room)
+
+    def _members(self, cursor: Cursor, user: str, room: str) -> list[str]:
+        roster = self._intake.rosters.find(cursor, room)
         if roster is None or user not in roster.members:
             raise NotFound
-        return sorted(roster.members - {user})
+        others = roster.members - {user}
+        return sorted(others - blocks.silent(cursor, user, others, in_direct_room=roster.is_direct))
 
     def hint(self, users: Sequence[str], frame: dict[str, Any], *, exclude_device: UUID) -> None:
         """See `services.Services.hint`."""

@@ -5,7 +5,7 @@ The receipts that follow from acks are sent after the commit, gathered for at le
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kernel.database import Cursor
 from kernel.entries import Origin
@@ -57,6 +57,15 @@ class Taken:
         self._book = book
         self.acks = acks
         self.owed = owed
+
+    def owed_but(self, deaf: Collection[tuple[str, str]]) -> dict[str, list[Origin]]:
+        """Who now has which messages, without the (reader, sender) pairs in which the sender must not learn it."""
+        if not deaf:
+            return self.owed
+        return {
+            user: [origin for origin in origins if (user, origin.sender) not in deaf]
+            for user, origins in self.owed.items()
+        }
 
     def failed(self) -> None:
         """Not written: put back what has not been overtaken."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
-from delivery import frames
+from delivery import blocks, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
 from delivery.services import Answered, Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
@@ -333,7 +333,7 @@ class SocketConsumer:
         session = self._session
         assert session is not None
         try:
-            found = await self._around.readers.run(log.read_after, self.user, asked.after, asked.limit)
+            found = await self._around.readers.run(blocks.read_page, self.user, asked.after, asked.limit)
         except Exception as error:
             logger.info("a page could not be read: %s", type(error).__name__)
             self._perform(session.failed())

@@ -7,12 +7,14 @@ Three round trips. What is to be pushed is returned and pushed by the caller, af
 any line, the transaction is undone and the next drain of these queues does it all again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import psycopg2
 
+from delivery.blocks import MAILBOXES_AND_BLOCKS, Raised, Stop, Stopped, hold_sql, judge
+from delivery.pending import NewPending, add_sql
 from kernel.database import TRANSIENT, Cursor, is_lost, number_array, uuid_array
 from kernel.entries import Origin
 from messages import log
@@ -51,17 +53,14 @@ SELECT * FROM (
 ) taken WHERE before < {BATCH_BYTES} ORDER BY 1
 """
 
+# Among MESSAGE_COLUMNS.
+RECIPIENT = 4
+ACCEPTED_AT = 6
 # Behind the columns of the pending row and of its message, TAKE's rows have these.
 PLACE = 20
 LOOK = slice(21, 24)
 
 QUEUES_OF_GROUPS = 'ARRAY(SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]))'
-
-MAILBOXES_AND_BLOCKS = """
-SELECT b.user_id, b.last_seq,
-       ARRAY(SELECT k.sender_id FROM delivery_blockcopy k WHERE k.recipient_id = b.user_id AND k.sender_id = ANY(%s::uuid[]))
-FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
-"""
 
 # By place: a plan made while the table was empty would join from its side, and walk all of it for every batch. A row has
 # the place that TAKE read until the transaction ends, since nobody updates pending rows and only drains delete them.
@@ -108,6 +107,9 @@ class Delivery(NamedTuple):
     text: str
     origin: Origin | None
     place: str
+    # Whether it belongs to a room of two: a message to one recipient, or that such a room was opened.
+    is_direct: bool
+    accepted_at: int
 
 
 class Look(NamedTuple):
@@ -139,6 +141,11 @@ class Batch:
     texts: list[str] = field(default_factory=list)
     origins: list[Origin | None] = field(default_factory=list)
     to: list[tuple[str, int, int]] = field(default_factory=list)
+    # What a block kept from somebody, what a request box holds, and what follows from it (delivery/blocks.py).
+    stopped: list[Stopped] = field(default_factory=list)
+    held: list[tuple[str, NewPending, int]] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)
+    alerts: list[Raised] = field(default_factory=list)
 
 
 class Poison(Exception):
@@ -191,52 +198,75 @@ def deliver(cursor: Cursor, found: Sequence[tuple[Any, ...]], *, full: bool) -> 
     # Cut off by bytes: there may be more although the rows are few.
     full = full or found[-1][-1] + BATCH_BYTES // 16 > BATCH_BYTES
     batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]))
-    last_seqs, blocked = open_mailboxes(cursor, deliveries)
-    entries = number(deliveries, last_seqs, blocked, batch)
-    write(cursor, deliveries, entries, last_seqs)
+    last_seqs, stops = open_mailboxes(cursor, deliveries)
+    entries = number(deliveries, last_seqs, stops, batch)
+    write(cursor, deliveries, entries, last_seqs, batch)
     return batch
 
 
 def deliveries_of(found: Sequence[tuple[Any, ...]]) -> list[Delivery]:
     """The deliveries of rows of TAKE. Raises `LookupError` for one whose message is not stored."""
-    spelled: dict[str, tuple[str, Origin]] = {}
+    spelled: dict[str, tuple[str, Origin, bool, int]] = {}
     deliveries: list[Delivery] = []
     for row in found:
         id, kind, message, payload = row[0], row[3], row[4], row[9]
         if kind != Kind.MESSAGE:
-            deliveries.append(Delivery._make((*row[:10], payload, None, row[PLACE])))
+            deliveries.append(Delivery._make((*row[:10], payload, None, row[PLACE], True, 0)))
             continue
         if row[10] is not None:
-            spelled[message] = message_text(*row[10:20]), origin_of(row[10:20])
+            columns = row[10:20]
+            spelled[message] = (
+                message_text(*columns),
+                origin_of(columns),
+                columns[RECIPIENT] is not None,
+                columns[ACCEPTED_AT],
+            )
         if message not in spelled:
             raise LookupError(f"pending row {id} names a message that is not stored")
-        text, origin = spelled[message]
-        deliveries.append(Delivery._make((*row[:10], text, origin, row[PLACE])))
+        text, origin, is_direct, accepted_at = spelled[message]
+        deliveries.append(Delivery._make((*row[:10], text, origin, row[PLACE], is_direct, accepted_at)))
     return deliveries
 
 
-def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[dict[str, int], dict[str, set[str]]]:
-    """Lock the recipients' mailboxes; then, in a later statement, read their last numbers and whom they block.
+def open_mailboxes(
+    cursor: Cursor, deliveries: Sequence[Delivery]
+) -> tuple[dict[str, int], dict[tuple[str, str | None], Stop]]:
+    """Lock the recipients' mailboxes; then, in a later statement, read their last numbers and what keeps whom from whom.
 
     Later, because a block locks the blocker's mailbox row before it writes: once it is answered, this sees it.
     """
     users = sorted({user for delivery in deliveries for user in delivery.recipients})
-    senders = uuid_array({delivery.sender for delivery in deliveries if delivery.sender})
-    read = cursor.mogrify(MAILBOXES_AND_BLOCKS, (senders, uuid_array(users)))
+    pairs = {(user, delivery.sender) for delivery in deliveries if delivery.sender for user in delivery.recipients}
+    asked = (uuid_array(users), uuid_array([pair[0] for pair in pairs]), uuid_array([pair[1] for pair in pairs]))
+    read = cursor.mogrify(MAILBOXES_AND_BLOCKS, asked)
     cursor.execute(log.lock_mailboxes_sql(cursor, users) + b";" + read)
-    found = cursor.fetchall()
-    if len(found) < len(users):
+    last_seqs, stops = _opened(cursor)
+    if len(last_seqs) < len(users):
         # First deliveries of new users. ON CONFLICT waits for whoever makes the same mailbox now.
-        missing = sorted(set(users) - {row[0] for row in found})
+        missing = sorted(set(users) - last_seqs.keys())
         cursor.execute(
             log.make_mailboxes_sql(cursor, missing) + b";" + log.lock_mailboxes_sql(cursor, users) + b";" + read
         )
-        found = cursor.fetchall()
-    return {row[0]: row[1] for row in found}, {row[0]: set(row[2]) for row in found if row[2]}
+        last_seqs, stops = _opened(cursor)
+    return last_seqs, stops
+
+
+def _opened(cursor: Cursor) -> tuple[dict[str, int], dict[tuple[str, str | None], Stop]]:
+    last_seqs: dict[str, int] = {}
+    stops: dict[tuple[str, str | None], Stop] = {}
+    for user, last_seq, sender, *stop in cursor.fetchall():
+        if sender is None:
+            last_seqs[user] = last_seq
+        else:
+            stops[user, sender] = Stop(*stop)
+    return last_seqs, stops
 
 
 def number(
-    deliveries: Sequence[Delivery], last_seqs: dict[str, int], blocked: dict[str, set[str]], batch: Batch
+    deliveries: Sequence[Delivery],
+    last_seqs: dict[str, int],
+    stops: Mapping[tuple[str, str | None], Stop],
+    batch: Batch,
 ) -> list[log.NewEntry]:
     """Give each recipient the next number for each delivery, in the order of the pending rows; fills `batch`, raises `last_seqs`."""
     entries: list[log.NewEntry] = []
@@ -251,7 +281,7 @@ def number(
             if message:
                 index_of[message] = index
         for user in delivery.recipients:
-            if blocked and delivery.sender in blocked.get(user, ()):
+            if stops and (stop := stops.get((user, delivery.sender))) and is_kept_off(delivery, user, stop, batch):
                 continue
             seq = last_seqs[user] = last_seqs[user] + 1
             entries.append(log.NewEntry(user, seq, delivery.kind, message, delivery.room, delivery.payload))
@@ -259,11 +289,36 @@ def number(
     return entries
 
 
+def is_kept_off(delivery: Delivery, user: str, stop: Stop, batch: Batch) -> bool:
+    """Whether a block or the request box keeps this from the user; notes in `batch` what follows from that."""
+    if stop.everywhere or (stop.direct and delivery.is_direct):
+        # In a group the sender cannot leave one member out: nobody is told, nobody alerted.
+        if delivery.is_direct and delivery.message and delivery.sender and delivery.device and delivery.room:
+            ids = (delivery.message, delivery.room, delivery.sender, delivery.device, user)
+            batch.stopped.append(Stopped(*ids, delivery.accepted_at, delivery.connections_version, stop.known_version))
+        return True
+    if stop.held and delivery.is_direct:
+        row = NewPending(delivery.slot, [user], *delivery[3:9], delivery.payload)
+        batch.held.append((user, row, delivery.id))
+        return True
+    return False
+
+
 def write(
-    cursor: Cursor, deliveries: Sequence[Delivery], entries: Sequence[log.NewEntry], last_seqs: dict[str, int]
+    cursor: Cursor,
+    deliveries: Sequence[Delivery],
+    entries: Sequence[log.NewEntry],
+    last_seqs: dict[str, int],
+    batch: Batch,
 ) -> None:
-    """Write the entries, forget the pending rows and commit, in one round trip."""
+    """Write the entries, forget the pending rows and commit, in one round trip; what was stopped costs some more."""
     statements = [log.append_entries_sql(cursor, entries, last_seqs)] if entries else []
+    if batch.stopped:
+        batch.alerts, rejections = judge(cursor, batch.stopped)
+        batch.told = {row.slot for row in rejections}
+        statements += [add_sql(cursor, rejections)] if rejections else []
+    if batch.held:
+        statements.append(hold_sql(cursor, batch.held))
     statements.append(cursor.mogrify(FORGET, ('{"' + '","'.join([each.place for each in deliveries]) + '"}',)))
     cursor.execute(b";".join([*statements, b"COMMIT"]))
 

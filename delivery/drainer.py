@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import psycopg2
 import redis
 
-from delivery import push, wake
+from delivery import alerts, push, wake
 from delivery.drain import BATCH_ROWS, EVERYTHING, Batch, Look, Poison, Since, drain_batch, set_aside
 from kernel.database import Session, is_lost
 
@@ -113,6 +113,10 @@ class Drainer:
         if batch.look:
             self._mark.looked(batch.look, now)
             push.entries(batch)
+            if batch.told:
+                wake.slots(batch.told)
+            if batch.alerts:
+                alerts.log_raised(batch.alerts)
         self._rows = min(BATCH_ROWS, self._rows * 2)
         return batch
 

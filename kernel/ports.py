@@ -40,6 +40,9 @@ class RosterPort(Protocol):
     def members_of(self, rooms: Collection[UUID]) -> Mapping[UUID, Sequence[tuple[UUID, int]]]:
         """Each room's present members with the time at which they came (ms since 1970), by their ids. An unknown room is left out."""
 
+    def shared_rooms(self, one: UUID, other: UUID) -> Collection[UUID]:
+        """The rooms that both are in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
@@ -79,8 +82,8 @@ class BlockPort(Protocol):
     def hidden_from(self, user: UUID) -> Mapping[str, int]:
         """Sender → the number in the user's mailbox above which the sender's messages are hidden from the user."""
 
-    def frozen_for(self, viewer: UUID, room: UUID) -> Mapping[str, tuple[int, int]]:
-        """Reader → the greatest (delivered, read) positions of that reader in the room that the viewer may know of."""
+    def frozen_for(self, viewer: UUID) -> Mapping[str, tuple[int, Mapping[str, int]]]:
+        """Who blocks the viewer → all that the viewer learns of this reader's positions: delivered, and read by room."""
 
     def deaf_to(self, user: UUID) -> Collection[UUID]:
         """Those who block the user: nothing of what they do is told to the user, and nothing of the user's to them."""
@@ -118,8 +121,13 @@ def bind_rosters(roster_port: RosterPort) -> None:
     rosters = roster_port
 
 
-def bind_blocks(block_port: BlockPort, policy_port: PolicyPort) -> None:
+def bind_blocks(block_port: BlockPort) -> None:
     """Called once, by config."""
-    global blocks, policy
+    global blocks
     blocks = block_port
+
+
+def bind_policy(policy_port: PolicyPort) -> None:
+    """Called once, by config."""
+    global policy
     policy = policy_port

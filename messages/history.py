@@ -115,7 +115,7 @@ def get_message(user: UUID, message_id: UUID) -> MessageState:
     """A message of the user's mailbox with its state; to its sender, how it stands with each recipient."""
     lines = _lines(LINE, user, message_id)
     stored = _stored(lines)
-    if not stored:
+    if not stored or _hidden(user, lines, stored):
         raise NotFound("there is no such message")
     held = _held(lines[0].seq, stored[str(message_id)])
     states = positions.states_of(str(user), [held])
@@ -189,6 +189,18 @@ def _stored(lines: Iterable[Line]) -> dict[str, tuple[Any, ...]]:
         return {row[0]: row for row in cursor.fetchall()}
 
 
+def _hidden(user: UUID, lines: Iterable[Line], stored: dict[str, tuple[Any, ...]]) -> list[str]:
+    """The messages that a block of the user's hides. Their numbers stay."""
+    above = ports.blocks.hidden_from(user)
+    if not above:
+        return []
+    return [
+        line.message
+        for line in lines
+        if line.message in stored and line.seq > above.get(stored[line.message][2], line.seq)
+    ]
+
+
 def _held(seq: int, row: Sequence[Any]) -> Held:
     id, room, sender, device, recipient, _sent_at, accepted_at, *_ = row
     return Held(seq, id, room, sender, device, recipient, accepted_at)
@@ -197,6 +209,8 @@ def _held(seq: int, row: Sequence[Any]) -> Held:
 def _rendered(user: UUID, lines: Sequence[Line]) -> list[orjson.Fragment]:
     """The lines as JSON objects, with the states that hold now."""
     stored = _stored(lines)
+    for message in _hidden(user, lines, stored):
+        del stored[message]
     held = [_held(line.seq, stored[line.message]) for line in lines if line.message in stored]
     states = positions.states_of(str(user), held)
     return [orjson.Fragment(_object(line, stored, states)) for line in lines]
@@ -205,7 +219,7 @@ def _rendered(user: UUID, lines: Sequence[Line]) -> list[orjson.Fragment]:
 def _object(line: Line, stored: dict[str, tuple[Any, ...]], states: dict[str, State]) -> str:
     if line.kind != Kind.MESSAGE:
         text = line.payload or HIDDEN
-    elif line.message is None or line.message not in stored:  # no longer kept; the number stays
+    elif line.message is None or line.message not in stored:  # no longer kept, or hidden; the number stays
         text = HIDDEN
     else:
         state = states.get(line.message, NOTHING)
@@ -225,7 +239,7 @@ def _deliveries(held: Held) -> list[Delivery]:
         candidates = positions.others_in([held.room], held.sender).get(held.room, [])
     users = [user for user, _ in candidates]
     seqs = positions.seqs_of((user, held.message) for user in users)
-    reached = positions.disclosed_positions(users, held.room)
+    reached = positions.disclosed_positions(users, held.room, positions.frozen_for(held.sender))
     found = []
     for user, joined_at in candidates:
         seq = seqs.get((user, held.message))

@@ -34,6 +34,8 @@ JOIN message_log_entry e ON e.user_id = p.user_id AND e.message_id = p.message_i
 ORIGINS = "SELECT id, sender_id, room_id, device_id FROM message_log_message WHERE id = ANY(%s::uuid[])"
 
 Pair = tuple[str, str]  # (user, message)
+# Reader → delivered, and read by room: kernel.ports.BlockPort.frozen_for.
+Frozen = Mapping[str, tuple[int, Mapping[str, int]]]
 
 
 class Held(NamedTuple):
@@ -87,15 +89,31 @@ def delivered_up_to(users: Collection[str]) -> dict[str, int]:
     return {str(user): seq for user, seq in rows.order_by()}
 
 
-def disclosed_positions(users: Collection[str], room: str) -> dict[str, Position]:
-    """How far each user has come in the room, as far as others may know it.
+def disclosed_reads(user: str, rooms: Collection[str]) -> dict[str, int]:
+    """How far the user has read these rooms, as far as others may know it; a room that was never read is left out."""
+    rows = ReadPosition.objects.filter(user_id=user, room_id__in=rooms, disclosed_seq__gt=0)
+    return {str(room): seq for room, seq in rows.values_list("room_id", "disclosed_seq")}
 
-    The place for blocks: whoever is blocked will get the position that was reached when the block was made.
-    """
+
+def disclosed_positions(users: Collection[str], room: str, frozen: Frozen) -> dict[str, Position]:
+    """How far each user has come in the room, as far as somebody may know for whom these are frozen."""
     delivered = delivered_up_to(users)
     rows = ReadPosition.objects.filter(user_id__in=users, room_id=room)
     read = {str(user): seq for user, seq in rows.values_list("user_id", "disclosed_seq")}
-    return {user: Position(delivered.get(user, 0), read.get(user, 0)) for user in users}
+    return {user: capped(Position(delivered.get(user, 0), read.get(user, 0)), user, room, frozen) for user in users}
+
+
+def frozen_for(viewer: str) -> Frozen:
+    """Who blocks the viewer, and where the block froze them."""
+    return ports.blocks.frozen_for(UUID(viewer))
+
+
+def capped(position: Position, user: str, room: str, frozen: Frozen) -> Position:
+    """The position, or where a block froze it."""
+    if user not in frozen:
+        return position
+    delivered, reads = frozen[user]
+    return Position(min(position.delivered, delivered), min(position.read, reads.get(room, 0)))
 
 
 def others_in(rooms: Collection[str], user: str) -> dict[str, list[tuple[str, int]]]:
@@ -134,7 +152,8 @@ def states_of(user: str, page: Sequence[Held]) -> dict[str, State]:
     received = [held for held in page if held.sender != user]
     direct = [held for held in page if held.sender == user and held.recipient is not None]
     group = [held for held in page if held.sender == user and held.recipient is None]
-    return {**_of_received(user, received), **_of_direct(direct), **_of_group(user, group)}
+    frozen = frozen_for(user) if direct or group else {}
+    return {**_of_received(user, received), **_of_direct(direct, frozen), **_of_group(user, group, frozen)}
 
 
 def _of_received(user: str, page: Sequence[Held]) -> dict[str, State]:
@@ -147,7 +166,7 @@ def _of_received(user: str, page: Sequence[Held]) -> dict[str, State]:
     return {held.message: State(held.seq <= delivered, held.seq <= read.get(held.room, 0)) for held in page}
 
 
-def _of_direct(page: Sequence[Held]) -> dict[str, State]:
+def _of_direct(page: Sequence[Held], frozen: Frozen) -> dict[str, State]:
     """Delivered and read when the other one has it and has read it."""
     if not page:
         return {}
@@ -159,9 +178,11 @@ def _of_direct(page: Sequence[Held]) -> dict[str, State]:
     states = {}
     seqs = seqs_of((peers[held.room], held.message) for held in page)
     for held in page:
-        seq = seqs.get((peers[held.room], held.message))
+        peer = peers[held.room]
+        seq = seqs.get((peer, held.message))
         if seq is not None:
-            states[held.message] = State(seq <= delivered.get(peers[held.room], 0), seq <= read.get(held.room, 0))
+            reached = capped(Position(delivered.get(peer, 0), read.get(held.room, 0)), peer, held.room, frozen)
+            states[held.message] = State(seq <= reached.delivered, seq <= reached.read)
     return states
 
 
@@ -209,7 +230,7 @@ class _Run:
         return seq is not None and seq <= self._reached[user]
 
 
-def _of_group(user: str, page: Sequence[Held]) -> dict[str, State]:
+def _of_group(user: str, page: Sequence[Held], frozen: Frozen) -> dict[str, State]:
     """Delivered and read when all present members who were there when it was sent have it and have read it."""
     by_device: dict[tuple[str, str], list[Held]] = {}
     for held in sorted(page):
@@ -223,7 +244,7 @@ def _of_group(user: str, page: Sequence[Held]) -> dict[str, State]:
         budget -= 2 * len(others) * (1 + len(messages).bit_length())
         if budget < 0:
             break
-        positions = disclosed_positions([other for other, _ in others], room)
+        positions = disclosed_positions([other for other, _ in others], room, frozen)
         delivered = {other: position.delivered for other, position in positions.items()}
         read = {other: position.read for other, position in positions.items()}
         runs.append((_Run(messages, others, delivered), _Run(messages, others, read)))

@@ -143,8 +143,9 @@ def covered(
 
 
 def may_learn(reader: UUID, senders: Iterable[UUID]) -> set[UUID]:
-    """Which of these senders may learn how far the reader has come. The place for blocks: the blocked learn no more."""
-    return {sender for sender in senders if sender != reader}
+    """Which of these senders may learn how far the reader has come: those whom the reader blocks learn no more."""
+    blocked = ports.blocks.hidden_from(reader)
+    return {sender for sender in senders if sender != reader and str(sender) not in blocked}
 
 
 def _tell_delivered(user: UUID, before: int, seq: int) -> None:
@@ -189,7 +190,7 @@ def receipts_of_room(user: UUID, room: UUID) -> list[Receipt]:
     members = [member for member, _ in positions.others_in([str(room)], str(user)).get(str(room), [])]
     if not members:
         return []
-    positions_of = positions.disclosed_positions(members, str(room))
+    positions_of = positions.disclosed_positions(members, str(room), positions.frozen_for(str(user)))
     with positions.text_cursor() as cursor:
         query = _Query(cursor, str(user), str(room))
         by_device = query.own_messages(most=max(10, min(OWN_MESSAGES, LOOK_UPS // len(members))))

@@ -10,7 +10,7 @@ from django.db import connection
 from delivery import drain
 from messages.entries import MESSAGE_COLUMNS
 
-MODULES = ("messages.log", "delivery.pending", "delivery.drain", "delivery.wake", "chat.roster")
+MODULES = ("messages.log", "delivery.pending", "delivery.drain", "delivery.blocks", "delivery.wake", "chat.roster")
 OURS = ("accounts", "chat", "connections", "delivery", "message_log")
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")

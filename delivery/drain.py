@@ -316,6 +316,7 @@ def write(
     if batch.stopped:
         batch.alerts, rejections = judge(cursor, batch.stopped)
         batch.told = {row.slot for row in rejections}
+        batch.more = batch.more or bool(rejections)
         statements += [add_sql(cursor, rejections)] if rejections else []
     if batch.held:
         statements.append(hold_sql(cursor, batch.held))

@@ -212,7 +212,11 @@ class TestDelivering:
             drain = threading.Thread(target=drainer.drain, kwargs={"seconds": 5})
             drain.start()
             depot.until(lambda: depot.query("SELECT 1 FROM pg_locks WHERE NOT granted"))
-            cursor.execute("INSERT INTO delivery_blockcopy VALUES (%s, %s, now())", (bob.id, alice.id))
+            cursor.execute(
+                "INSERT INTO delivery_blockcopy (recipient_id, sender_id, everywhere, direct, held, frozen_reads, blocked_at)"
+                " VALUES (%s, %s, true, true, false, '{}', now())",
+                (bob.id, alice.id),
+            )
             cursor.execute("COMMIT")
             drain.join()
         other.close()

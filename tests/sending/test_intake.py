@@ -412,7 +412,7 @@ class TestWhenTheDatabaseGoesAway:
         depot.until(lambda: Cursor.objects.filter(device_id=alice.devices[0], seq=7).exists())
 
     def test_acknowledgements_survive_a_session_that_goes_while_their_statement_is_prepared(self, intake, alice):
-        origin = Origin("room", "device", "message", "sender")
+        origin = Origin("room", "device", "message", person("bob").id)
         intake.acks.add(user=alice.id, device=alice.devices[0], seq=7, origins=[origin])
         session = database.connect("test")
         with session.cursor() as cursor:

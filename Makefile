@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults check format bench clean
+.PHONY: help run demo test faults check format bench bench-blocks clean
 
 help:  ## List the verbs
-	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: $(VENV)/run.stamp  ## Install what is needed, start everything on http://127.0.0.1:8000; Ctrl-C stops it. ARGS="--web 2 --port 8100"
 	@$(BIN)/python manage.py up $(ARGS)
@@ -39,6 +39,9 @@ format: $(VENV)/dev.stamp  ## Lay out the code and mend what lint can mend
 
 bench: $(VENV)/dev.stamp  ## Measure, and keep the figures under bench/results
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-blocks: $(VENV)/dev.stamp  ## What the drain's block step costs, in interleaved pairs; 4 minutes on a quiet machine
+	@$(BIN)/python -m bench.blocks $(ARGS)
 
 clean:  ## Remove caches (not var/, where the data is)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

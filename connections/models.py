@@ -41,6 +41,11 @@ class Connection(models.Model):
     blocked = models.BooleanField(default=False)
     # The peer blocks the owner, and the owner was told.
     blocked_by = models.BooleanField(default=False)
+    # What the peer writes in their direct room waits in the request box: from a stranger's first room until the owner
+    # accepts or adds. A request that was declined leaves it so.
+    held = models.BooleanField(default=False)
+    # The direct room that the peer, who was not told of the owner's block, has opened since: not shown while the block lasts.
+    hidden_room = models.UUIDField(null=True)
     # Ciphertext of the owner's clients: an alias, a note.
     note = models.BinaryField(default=b"")
     # The newest change; and those at which the present blocks came, 0 without.
@@ -53,7 +58,10 @@ class Connection(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["owner_id", "peer"], name="one_connection_per_pair")]
-        indexes = [models.Index(fields=["owner_id", "version"], name="connection_changes")]
+        indexes = [
+            models.Index(fields=["owner_id", "version"], name="connection_changes"),
+            models.Index(fields=["owner_id"], name="hidden_rooms", condition=models.Q(hidden_room__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.owner_id} → {self.peer_id}: {self.state}"

@@ -24,6 +24,14 @@ class User(models.Model):
     suspended_at = models.DateTimeField(null=True, blank=True)
     read_receipts = models.BooleanField(default=True)
 
+    class Meta:
+        indexes = [
+            # Every process asks each second who is suspended (accounts/revocations.py); only those few rows are in here.
+            models.Index(
+                fields=["suspended_at"], name="user_suspended", condition=models.Q(suspended_at__isnull=False)
+            ),
+        ]
+
     def __str__(self) -> str:
         return self.username
 

@@ -1,21 +1,24 @@
-"""Which devices were revoked lately: known in every process within two seconds.
+"""Which devices were revoked and which users suspended lately: known in every process within two seconds.
 
 An access token holds for ten minutes without a database being asked, so each process keeps the devices that were
-revoked within that time (older tokens have expired by themselves). PostgreSQL has the truth and is polled each
-second; Valkey only says "look now". So a revocation holds
+revoked, and the users who were suspended, within that time (older tokens have expired by themselves). PostgreSQL has
+the truth and is polled each second; Valkey only says "look now". So a revocation or suspension holds
 
 - at once in the process that revoked the device (`add`),
 - a few milliseconds later in the others, as long as Valkey passes the hint on,
 - within about a second when Valkey is away, hangs or was wiped,
-- and while PostgreSQL is away, nobody can be revoked, and what is known stays known.
+- and while PostgreSQL is away, nobody can be revoked or suspended, and what is known stays known.
+
+A revocation is for good: what was learnt is kept until it no longer matters. A suspension can be lifted: each look reads
+all the suspended of the last minutes, and whoever is not among them any more is let in again.
 """
 
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 from uuid import UUID
 
 import psycopg2
@@ -24,7 +27,7 @@ from django.conf import settings
 
 from kernel import valkey
 from kernel.database import Session
-from kernel.ids import DeviceId
+from kernel.ids import DeviceId, UserId
 
 logger = logging.getLogger(__name__)
 
@@ -40,20 +43,28 @@ _PAUSE_S: Final = 0.02
 
 _CHANNEL: Final = "revoked"
 _SELECT: Final = """
-    SELECT id, extract(epoch FROM statement_timestamp() - revoked_at) FROM accounts_device
+    SELECT true, id, extract(epoch FROM statement_timestamp() - revoked_at) FROM accounts_device
     WHERE revoked_at IS NOT NULL AND revoked_at > statement_timestamp() - %s * interval '1 second'
+    UNION ALL
+    SELECT false, id, 0 FROM accounts_user
+    WHERE suspended_at IS NOT NULL AND suspended_at > statement_timestamp() - %s * interval '1 second'
 """
 
+Id = TypeVar("Id", DeviceId, UserId)
 Callback = Callable[[DeviceId], None]
+UserCallback = Callable[[UserId], None]
 
 
 class Revocations:
-    """The devices revoked lately, and who wants to know. Thread-safe."""
+    """The devices revoked and the users suspended lately, and who wants to know. Thread-safe."""
 
     def __init__(self) -> None:
         # Device → when (monotonic) the last token it can hold has expired. Read without the lock.
         self._until: dict[UUID, float] = {}
         self._callbacks: list[Callback] = []
+        # As of the last look. Replaced, never changed; read without the lock.
+        self._suspended: frozenset[UserId] = frozenset()
+        self._user_callbacks: list[UserCallback] = []
         self._lock = threading.Lock()
         self._look = threading.Event()
         self._started = False
@@ -63,6 +74,10 @@ class Revocations:
         """Whether this process knows the device to be revoked."""
         return device_id in self._until
 
+    def is_suspended(self, user_id: UUID) -> bool:
+        """Whether this process knows the user to have been suspended within the life of a token, and not restored."""
+        return user_id in self._suspended
+
     def subscribe(self, callback: Callback) -> None:
         """Have `callback` called once for each revocation that this process learns of, from whatever thread learns it.
 
@@ -71,9 +86,19 @@ class Revocations:
         with self._lock:
             self._callbacks.append(callback)
 
+    def subscribe_to_suspensions(self, callback: UserCallback) -> None:
+        """The same for suspensions."""
+        with self._lock:
+            self._user_callbacks.append(callback)
+
     def add(self, device_id: DeviceId) -> None:
         """Refuse the device here from now on, and have the other processes look. Call after the commit."""
         self.learn(device_id, age_s=0.0)
+        self.look()
+
+    def look(self) -> None:
+        """Have every process look now, this one too. Call after the commit."""
+        self._look.set()
         try:
             valkey.client().publish(valkey.key(_CHANNEL), b"look")
         except redis.RedisError:
@@ -111,10 +136,10 @@ class Revocations:
         session.close()
 
     def _poll(self, session: Session, seconds: float) -> bool:
-        """Read the revocations of the last seconds; False when PostgreSQL did not answer."""
+        """Read the revocations of the last seconds, and who is suspended; False when PostgreSQL did not answer."""
         try:
             with session.cursor() as cursor:
-                cursor.execute(_SELECT, (seconds,))
+                cursor.execute(_SELECT, (seconds, KEEP_S))
                 rows = cursor.fetchall()
         except psycopg2.Error as error:
             logger.warning("cannot read revocations: %s", type(error).__name__)
@@ -125,8 +150,13 @@ class Revocations:
             logger.exception("reading revocations met an unexpected error and goes on")
             session.close()
             return False
-        for device_id, age_s in rows:
-            self.learn(DeviceId(UUID(str(device_id))), age_s=float(age_s))
+        suspended: list[UserId] = []
+        for is_device, id, age_s in rows:
+            if is_device:
+                self.learn(DeviceId(UUID(str(id))), age_s=float(age_s))
+            else:
+                suspended.append(UserId(UUID(str(id))))
+        self._found_suspended(frozenset(suspended))
         return True
 
     def learn(self, device_id: DeviceId, *, age_s: float) -> None:
@@ -136,12 +166,15 @@ class Revocations:
                 return
             self._until[device_id] = time.monotonic() + KEEP_S - age_s
             callbacks = tuple(self._callbacks)
-        for callback in callbacks:
-            try:
-                callback(device_id)
-            except Exception:
-                # One subscriber's bug must not keep the others' sockets open.
-                logger.exception("a subscriber to revocations failed")
+        _tell(callbacks, device_id)
+
+    def _found_suspended(self, users: frozenset[UserId]) -> None:
+        """Take up what a look has found, and tell the subscribers who is new."""
+        with self._lock:
+            new, self._suspended = users - self._suspended, users
+            callbacks = tuple(self._user_callbacks)
+        for user_id in new:
+            _tell(callbacks, user_id)
 
     def forget(self) -> None:
         """Drop the devices whose last token has expired by now."""
@@ -165,9 +198,21 @@ class Revocations:
                 time.sleep(POLL_S)
 
 
+def _tell(callbacks: Iterable[Callable[[Id], None]], id: Id) -> None:
+    for callback in callbacks:
+        try:
+            callback(id)
+        except Exception:
+            # One subscriber's bug must not keep the others' sockets open.
+            logger.exception("a subscriber to revocations failed")
+
+
 _revocations = Revocations()
 is_revoked = _revocations.is_revoked
+is_suspended = _revocations.is_suspended
 subscribe = _revocations.subscribe
+subscribe_to_suspensions = _revocations.subscribe_to_suspensions
 add = _revocations.add
+look = _revocations.look
 start = _revocations.start
 stop = _revocations.stop

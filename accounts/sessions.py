@@ -9,15 +9,9 @@ from django.db import transaction
 from accounts import devices, refresh_tokens, tokens
 from accounts.models import Device, User
 from accounts.refresh_tokens import Standing
+from accounts.tokens import Suspended
 from kernel import limits, rates
-from kernel.errors import Conflict, Forbidden, Unauthenticated
-
-
-class Suspended(Forbidden):
-    """The account is suspended."""
-
-    code = "suspended"
-    title = "The account is suspended."
+from kernel.errors import Conflict, Unauthenticated
 
 
 class TooManyDevices(Conflict):

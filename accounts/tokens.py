@@ -1,6 +1,6 @@
 """Access tokens: short-lived, signed, and checked without a database (docs/protocol.md §3).
 
-A token says which device of which user speaks. It lives for ten minutes; what was revoked meanwhile is known
+A token says which device of which user speaks. It lives for ten minutes; who was revoked or suspended meanwhile is known
 from `accounts.revocations`. The signature is checked once per token and process, then remembered: the same
 token comes with every request for ten minutes.
 """
@@ -15,7 +15,7 @@ import jwt
 
 from accounts import revocations
 from accounts.keys import keys_for
-from kernel.errors import Unauthenticated
+from kernel.errors import Forbidden, Unauthenticated
 from kernel.ids import DeviceId, UserId
 
 LIFE_S: Final = 600
@@ -25,6 +25,13 @@ _ALGORITHM: Final = "HS256"
 _CLAIMS: Final = ("user", "device", "iat", "exp", "use")
 # No token of ours is longer; what is, need not be decoded.
 _LONGEST: Final = 1_024
+
+
+class Suspended(Forbidden):
+    """The account is suspended."""
+
+    code = "suspended"
+    title = "The account is suspended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ def issue(user_id: UUID, device_id: UUID, *, now: float | None = None) -> tuple[
 
 
 def verify(token: str) -> Principal:
-    """Whose token this is. Raises `Unauthenticated` for a bad or an expired one, and for a revoked device."""
+    """Whose token this is. Raises `Unauthenticated` for a bad or an expired one and a revoked device, and `Suspended`."""
     if len(token) > _LONGEST:
         raise Unauthenticated("The access token is not one of ours.")
     principal = _signed(token, keys_for(_PURPOSE))
@@ -60,6 +67,8 @@ def verify(token: str) -> Principal:
         raise Unauthenticated("The access token has expired; refresh it.")
     if revocations.is_revoked(principal.device_id):
         raise Unauthenticated("This device has been revoked; sign in again.")
+    if revocations.is_suspended(principal.user_id):
+        raise Suspended
     return principal
 
 

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from accounts import attempts, hashers, sessions
 from accounts.models import User
 from accounts.sessions import Session
+from accounts.tokens import Suspended
 from kernel import rates
 from kernel.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 
@@ -108,7 +109,7 @@ def change(user_id: UUID, *, read_receipts: bool) -> User:
 def check_not_suspended(user_id: UUID) -> None:
     """Raises `Suspended` for an account that is."""
     if User.objects.filter(pk=user_id, suspended_at__isnull=False).exists():
-        raise sessions.Suspended
+        raise Suspended
 
 
 def existing(user_ids: Iterable[UUID]) -> set[UUID]:

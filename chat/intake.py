@@ -14,7 +14,7 @@ from typing import Protocol
 
 import psycopg2
 
-from accounts.sessions import Suspended
+from accounts.tokens import Suspended
 from chat.drafts import Draft
 from chat.roster import Checked, Roster, Rosters
 from delivery import wake

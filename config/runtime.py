@@ -59,10 +59,6 @@ class Services:
         """See `services.Services.welcome`."""
         await self._in_orm(_welcome, user, device, client_name, client_version)
 
-    def is_revoked(self, device: UUID) -> bool:
-        """See `services.Services.is_revoked`."""
-        return revocations.is_revoked(device)
-
     def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None) -> list[Answer]:
         """See `services.Services.submit`."""
         return sender.submit(self._intake, messages, user=user, device=device, lane=lane, ref=ref)
@@ -182,6 +178,7 @@ class Runtime:
         """Take sends and sockets from now on."""
         revocations.start()
         revocations.subscribe(self._revoked)
+        revocations.subscribe_to_suspensions(self._suspended)
         self.intake.start()
         self.watch.start()
         self.host.start(self._tick)
@@ -201,6 +198,9 @@ class Runtime:
 
     def _revoked(self, device: UUID) -> None:
         self._loop.call_soon_threadsafe(self.host.close_device, device, CloseCode.UNAUTHENTICATED)
+
+    def _suspended(self, user: UUID) -> None:
+        self._loop.call_soon_threadsafe(self.host.close_user, user, CloseCode.FORBIDDEN)
 
     def _tick(self, now: float) -> None:
         """About ten times a second: acks that no send has carried along are written, gathered receipts go out."""

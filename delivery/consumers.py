@@ -125,8 +125,8 @@ class SocketConsumer:
         self._send_rate = rates.bucket("send")
         # The route first, then the mailbox: what is stored in between is pushed or read, and never missed.
         await self._around.host.enter(self)
-        if services.is_revoked(device):
-            raise Unauthenticated("the device was revoked")
+        # Again, now that a revocation or suspension would find this socket: one that came just before must not slip through.
+        services.verify(hello.token)
         newest, acknowledged, delivered = await self._around.readers.run(log.positions, self.user, self.device)
         session = Session(acknowledged=acknowledged, newest=newest, delivered=delivered)
         self._out.append(

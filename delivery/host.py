@@ -144,11 +144,17 @@ class Host:
     def close_device(self, device: UUID, code: int) -> None:
         """Hang up every socket of this device (it was revoked)."""
         text = str(device)
-        for socket in list(self._all()):
-            if socket.device == text:
-                socket.hang_up(code)
-                self._flushes.add(flush := asyncio.ensure_future(socket.flush()))
-                flush.add_done_callback(self._flushes.discard)
+        self._close([socket for socket in self._all() if socket.device == text], code)
+
+    def close_user(self, user: UUID, code: int) -> None:
+        """Hang up every socket of this user (who was suspended)."""
+        self._close(list(self._sockets.get(str(user), ())), code)
+
+    def _close(self, sockets: Iterable[Socket], code: int) -> None:
+        for socket in sockets:
+            socket.hang_up(code)
+            self._flushes.add(flush := asyncio.ensure_future(socket.flush()))
+            flush.add_done_callback(self._flushes.discard)
 
     def _all(self) -> Iterable[Socket]:
         return [socket for sockets in self._sockets.values() for socket in sockets]

@@ -24,13 +24,10 @@ class Services(Protocol):
     """What a socket needs of the apps upstream; `config.runtime` binds it."""
 
     def verify(self, token: str) -> tuple[UUID, UUID]:
-        """The user and device of an access token. Raises `Unauthenticated`."""
+        """The user and device of an access token. Raises `Unauthenticated`, or a 403 (suspended). Cheap."""
 
     async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
         """Note that the device is here. Raises `Unauthenticated` (revoked) or a 403 (suspended)."""
-
-    def is_revoked(self, device: UUID) -> bool:
-        """Whether this process knows the device to be revoked."""
 
     def submit(
         self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None

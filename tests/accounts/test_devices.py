@@ -7,7 +7,8 @@ import pytest
 
 from accounts import devices, users
 from accounts.models import Device, User
-from accounts.sessions import Suspended, TooManyDevices
+from accounts.sessions import TooManyDevices
+from accounts.tokens import Suspended
 from kernel import limits
 from tests.cast import ok
 

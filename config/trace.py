@@ -13,11 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.db.models import Q
 from django.db.models.functions import Length
 
 from accounts.models import Device, User
 from chat.models import Membership, Room
-from delivery.models import BlockCopy, Dead, Pending, Slot
+from delivery.models import BlockCopy, Dead, Held, Pending, Slot
 from delivery.slots import slot_of
 from messages.kinds import Kind
 from messages.models import Cursor, Entry, Mailbox, Message, ReadPosition, Rejection
@@ -34,6 +35,7 @@ class Where(StrEnum):
     MAILBOX = "in the mailbox"
     PENDING = "waiting"
     DEAD = "set aside"
+    HELD = "in the request box"
     BLOCKED = "kept out by a block"
     NOWHERE = "nowhere"
 
@@ -125,7 +127,7 @@ class Trace:
 def find_trace(message_id: UUID) -> Trace | None:
     """All that is known of the message; None when it is not in the log."""
     # The body stays where it is: only its length is asked for.
-    columns = ("room_id", "sender_id", "device_id", "recipient_id", "sent_at", "accepted_at", "alg", "epoch")
+    columns = ("id", "room_id", "sender_id", "device_id", "recipient_id", "sent_at", "accepted_at", "alg", "epoch")
     rows = Message.objects.filter(id=message_id).annotate(bytes=Length("ciphertext")).values(*columns, "bytes")
     message = rows.first()
     if message is None:
@@ -185,8 +187,11 @@ def _copies(
     devices = _devices(seqs)
     positions = ReadPosition.objects.filter(user_id__in=seqs, room_id=message["room_id"])
     read = {user: (seq, disclosed) for user, seq, disclosed in positions.values_list("user_id", "seq", "disclosed_seq")}
-    blocks = BlockCopy.objects.filter(recipient_id__in=concerned, sender_id=message["sender_id"])
+    # In a group only the blocker is spared; in a room of two nothing passes in either direction.
+    reach = Q(everywhere=True) if message["recipient_id"] is None else Q(direct=True)
+    blocks = BlockCopy.objects.filter(reach, recipient_id__in=concerned, sender_id=message["sender_id"])
     blocked = set(blocks.values_list("recipient_id", flat=True))
+    held = set(Held.objects.filter(message_id=message["id"]).values_list("recipient_id", flat=True))
 
     def where(user: UUID) -> Where:
         if user in seqs:
@@ -195,6 +200,8 @@ def _copies(
             return Where.PENDING
         if user in dead:
             return Where.DEAD
+        if user in held:
+            return Where.HELD
         return Where.BLOCKED if user in blocked else Where.NOWHERE
 
     def copy(user: UUID) -> Copy:

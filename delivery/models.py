@@ -116,6 +116,7 @@ class Held(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["recipient_id", "sender_id", "pending_id"], name="a_delivery_is_held_once")
         ]
+        indexes = [models.Index(fields=["message_id"], name="held_message")]
 
 
 class SyncReport(models.Model):

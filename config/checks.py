@@ -7,7 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from delivery.alerts import mail, webhook
 
 # Wire formats that we write ourselves (docs/adr/0011): another version may read them differently.
 PINNED = {"celery": "5.7.", "channels": "4.3.", "channels-redis": "4.3.", "daphne": "4.2."}
@@ -79,3 +83,57 @@ def one_broker_is_chosen(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessa
             )
         )
     return found
+
+
+@register(Tags.security)
+def alerts_go_where_they_should(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """E020 to E024, W025: what is set up for alerts can work, is signed, and crosses no network in the clear."""
+    found: list[CheckMessage] = []
+    url = urlsplit(settings.ABUSE_WEBHOOK_URL)
+    if settings.ABUSE_WEBHOOK_URL:
+        if url.scheme not in ("http", "https") or not url.hostname or url.username:
+            found.append(
+                Error("ABUSE_WEBHOOK_URL must be a http or https URL without credentials.", id="letterlock.E020")
+            )
+        elif url.scheme == "http" and not is_loopback(url.hostname):
+            found.append(Error("ABUSE_WEBHOOK_URL is plain http beyond this machine.", id="letterlock.E021"))
+        try:
+            webhook.key_of(settings.ABUSE_WEBHOOK_SECRET)
+        except ValueError as error:
+            hint = "printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\""
+            found.append(Error(f"ABUSE_WEBHOOK_SECRET: {error}.", hint=hint, id="letterlock.E022"))
+    elif settings.ABUSE_WEBHOOK_SECRET:
+        found.append(Error("ABUSE_WEBHOOK_SECRET is set, ABUSE_WEBHOOK_URL is not.", id="letterlock.E022"))
+    server = urlsplit(settings.EMAIL_URL)
+    if settings.EMAIL_URL and (server.scheme not in ("smtp", "smtp+tls", "smtps") or not server.hostname):
+        found.append(
+            Error("EMAIL_URL must be smtp://, smtp+tls:// or smtps:// and a server's name.", id="letterlock.E023")
+        )
+    elif server.scheme == "smtp" and not is_loopback(server.hostname or ""):
+        hint = "Use smtp+tls:// (STARTTLS) or smtps://."
+        found.append(Warning("EMAIL_URL has mail sent in the clear.", hint=hint, id="letterlock.W025"))
+    wrong = [
+        address for address in [*(to for _, to in settings.ADMINS), settings.SERVER_EMAIL] if not _is_mail(address)
+    ]
+    if wrong:
+        found.append(Error(f"These are no mail addresses: {', '.join(wrong)}.", id="letterlock.E024"))
+    if settings.ADMINS and not settings.EMAIL_URL:
+        found.append(Error("ALERT_MAILS is set, EMAIL_URL is not: no mail would be sent.", id="letterlock.E024"))
+    return found
+
+
+@register("alerts")
+def somebody_hears_of_alerts(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """I026: alerts wait in the admin for somebody to look."""
+    if mail.is_on() or webhook.is_on():
+        return []
+    hint = "Set ALERT_MAILS and EMAIL_URL, or ABUSE_WEBHOOK_URL and ABUSE_WEBHOOK_SECRET."
+    return [Info("Alerts of abuse are shown in the admin only: no mail, no webhook.", hint=hint, id="letterlock.I026")]
+
+
+def _is_mail(address: str) -> bool:
+    try:
+        validate_email(address)
+    except ValidationError:
+        return False
+    return True

@@ -37,6 +37,11 @@ CONNECTION_CONSISTENCY = env.choice("CONNECTION_CONSISTENCY", ("confirm", "restr
 CONNECTION_DEVICE_GRACE = env.number("CONNECTION_DEVICE_GRACE", default=30, least=1, most=3_650)
 # Whether the other side's devices learn that they are blocked (docs/protocol.md §5.5).
 DISCLOSE_BLOCKS = env.flag("DISCLOSE_BLOCKS", default=True)
+# Where alerts of abuse go, beside the admin: mails to these addresses, and POSTs signed with the secret (delivery/alerts).
+ADMINS = [("Staff", address) for address in env.words("ALERT_MAILS", default="")]
+SERVER_EMAIL = env.text("ALERT_MAIL_FROM", default="letterlock@localhost")
+ABUSE_WEBHOOK_URL = env.text("ABUSE_WEBHOOK_URL", default="")
+ABUSE_WEBHOOK_SECRET = env.text("ABUSE_WEBHOOK_SECRET", default="")
 # The name of this process among the web processes; the supervisor gives each its own.
 HOST_NAME = env.text("HOST_NAME", default="web-1")
 # Every rate limit is multiplied by this.
@@ -246,8 +251,22 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat")
 CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "messages.make_partitions", "schedule": 6 * 3600.0},
     "drop-old-partitions": {"task": "messages.drop_old_partitions", "schedule": 24 * 3600.0},
+    # Whoever comes too late for its minute is dropped: the next one does as much.
+    "tell-alerts": {"task": "delivery.tell_alerts", "schedule": 60.0, "options": {"expires": 60}},
     "forget-sessions": {"task": "config.forget_sessions", "schedule": 24 * 3600.0},
 }
+
+# --- mail: alerts only; without a URL none is sent -------------------------------------------------------------------
+EMAIL_URL = env.text("EMAIL_URL", default="")
+_mail = urlsplit(EMAIL_URL)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_URL else 'dummy'}.EmailBackend"
+EMAIL_HOST = _mail.hostname or ""
+EMAIL_USE_SSL = _mail.scheme == "smtps"
+EMAIL_USE_TLS = _mail.scheme == "smtp+tls"
+EMAIL_PORT = _mail.port or {"smtps": 465, "smtp+tls": 587}.get(_mail.scheme, 25)
+EMAIL_HOST_USER = unquote(_mail.username or "")
+EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
+EMAIL_TIMEOUT = 10
 
 # --- logs: to stderr; the supervisor keeps them ----------------------------------------------------------------------
 LOGGING = {

@@ -1,9 +1,10 @@
-"""The Celery task. It carries no message, only "group 0 has work": lost, doubled or late, it harms nothing."""
+"""The Celery tasks. They carry no message, only "group 0 has work" or "look": lost, doubled or late, they harm nothing."""
 
 import threading
 
 from celery import shared_task
 
+from delivery.alerts.notices import notify_soon
 from delivery.drainer import Drainer, serve
 
 _local = threading.local()
@@ -21,3 +22,9 @@ def _drainer(group: int) -> Drainer:
     if group not in drainers:
         drainers[group] = Drainer(f"drain {group}", [group])
     return drainers[group]
+
+
+@shared_task(name="delivery.tell_alerts", ignore_result=True)
+def tell_alerts(**_newer: object) -> None:
+    """Tell people of what has alerted since. Missing a turn harms nothing: see delivery/alerts/notices.py."""
+    notify_soon()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from accounts import revocations
@@ -87,3 +87,16 @@ def checked_name(name: str, *, field: str) -> str:
 
 def _shown(text: str, length: int) -> str:
     return _CONTROL.sub("", text)[:length]
+
+
+def synced(device_id: UUID, version: int) -> int:
+    """The device has stored its user's connections up to this version; answers the newest it ever said, never less."""
+    Device.objects.filter(pk=device_id, connections_version__lt=version).update(connections_version=version)
+    return Device.objects.values_list("connections_version", flat=True).get(pk=device_id)
+
+
+def behind(user_id: UUID, *, version: int, grace_days: int) -> list[Device]:
+    """The user's live devices that have not stored this version of the connections; not those unseen for `grace_days`."""
+    seen_at = Coalesce("last_seen_at", "created_at")
+    recent = Device.objects.filter(user_id=user_id, revoked_at=None, connections_version__lt=version)
+    return list(recent.alias(seen_at=seen_at).filter(seen_at__gt=Now() - timedelta(days=grace_days)).order_by("id"))

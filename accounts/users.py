@@ -12,7 +12,7 @@ from accounts import attempts, hashers, sessions
 from accounts.models import User
 from accounts.sessions import Session
 from accounts.tokens import Suspended
-from kernel import rates
+from kernel import ports, rates
 from kernel.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{2,31}", re.ASCII)
@@ -89,7 +89,15 @@ def get(user_id: UUID) -> User:
 
 
 def find_by_name(username: str, *, asked_by: UUID) -> User:
-    """The account with exactly this name (case aside), for `asked_by`, who may not ask too often. Raises `NotFound`."""
+    """The account with exactly this name (case aside), as `asked_by` may see it. Raises `NotFound`, and over the rate."""
+    user = look_up(username, asked_by=asked_by)
+    if not ports.policy.may_see_profile(asked_by, user.pk):
+        raise NotFound
+    return user
+
+
+def look_up(username: str, *, asked_by: UUID) -> User:
+    """The same, blocks aside: to change what `asked_by` has with this one. Raises `NotFound`, and over the rate."""
     rates.take("lookup", asked_by)
     try:
         user = User.objects.filter(username=folded(username)).first()
@@ -116,6 +124,11 @@ def existing(user_ids: Iterable[UUID]) -> set[UUID]:
     """Those of the ids that are accounts and not suspended: who can be invited."""
     found = User.objects.filter(pk__in=list(user_ids), suspended_at__isnull=True).values_list("pk", flat=True)
     return set(found)
+
+
+def names(user_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The names of those of the ids that are accounts, suspended or not."""
+    return dict(User.objects.filter(pk__in=list(user_ids)).values_list("pk", "username"))
 
 
 def discloses_reading(user_id: UUID) -> bool:

@@ -149,7 +149,7 @@ class Rooms(APIView):
         by = request.user.user_id
         if choice_of(form["kind"], "kind", ("direct", "group")) == "direct":
             form = members_of(request.data, needs=("kind", "peer"))
-            room, created = rooms.open_direct(by, uuid_of(form["peer"], "peer"))
+            room, created = rooms.open_direct(by, uuid_of(form["peer"], "peer"), device=request.user.device_id)
             return Response(room_json(room), status=201 if created else 200)
         form = members_of(request.data, needs=("kind", "members"))
         room = rooms.create_group(by, uuids_of(form["members"], "members", most=limits.MEMBERS))

@@ -24,6 +24,7 @@ from accounts import users as accounts
 from chat import roles
 from chat.models import Membership, Room
 from chat.roles import Role
+from connections import policy
 from kernel import limits, ports
 from kernel.errors import InvalidInput, NotFound, TooLarge
 
@@ -67,7 +68,7 @@ def get_room(user: UUID, room_id: UUID) -> RoomState:
 
 def list_rooms(user: UUID, *, after: UUID | None, limit: int) -> tuple[list[RoomState], UUID | None]:
     """Up to `limit` of the user's rooms by id, behind `after`; and what to pass as `after` for more, None at the end."""
-    mine = Membership.objects.filter(user_id=user).order_by("room_id")
+    mine = Membership.objects.filter(user_id=user).exclude(room_id__in=policy.hidden_rooms(user)).order_by("room_id")
     if after is not None:
         mine = mine.filter(room_id__gt=after)
     ids = list(mine.values_list("room_id", flat=True)[: limit + 1])
@@ -94,18 +95,20 @@ def shared_rooms(one: UUID, other: UUID) -> list[UUID]:
 # --- policy --------------------------------------------------------------------------------------------------------
 
 
-def check_may_open(by: UUID, peers: Collection[UUID], *, field: str) -> None:
-    """Whether `by` may open a room with these people. `field` is where the request names them.
+def check_may_open(by: UUID, peer: UUID, *, field: str) -> None:
+    """Whether `by` may open a direct room with this user; `field` is where the request names the user.
 
-    Here is where contacts and blocks will have their say; today: the opener is not suspended, the others exist.
+    In the transaction that makes the room, like `check_may_add`: no block comes in between.
     """
     accounts.check_not_suspended(by)
-    _check_reachable(peers, field)
+    _check_reachable([peer], field)
+    policy.check_may_open(by, peer, field=field)
 
 
 def check_may_add(by: UUID, users: Collection[UUID], *, field: str) -> None:
-    """Whether `by` may bring these people into a room; as `check_may_open`, of which `_change` has seen to the first part."""
+    """Whether `by`, who is not suspended, may bring these people into a group."""
     _check_reachable(users, field)
+    policy.check_may_add(by, users, field=field)
 
 
 def _check_reachable(users: Collection[UUID], field: str) -> None:
@@ -118,7 +121,7 @@ def _check_reachable(users: Collection[UUID], field: str) -> None:
 # --- making rooms --------------------------------------------------------------------------------------------------
 
 
-def open_direct(by: UUID, peer: UUID) -> tuple[RoomState, bool]:
+def open_direct(by: UUID, peer: UUID, *, device: UUID | None = None) -> tuple[RoomState, bool]:
     """The one room of these two, and whether it was made now. Whoever else asks at the same time gets the same room."""
     if by == peer:
         raise InvalidInput("the peer must be somebody else", field="peer")
@@ -126,20 +129,23 @@ def open_direct(by: UUID, peer: UUID) -> tuple[RoomState, bool]:
     room = Room.objects.filter(first_user=first, second_user=second).first()
     created = False
     if room is None:
-        check_may_open(by, [peer], field="peer")
-        room, created = _make_direct(by, first, second)
+        room, created = _make_direct(by, peer, device)
     return _states([room])[0], created
 
 
 @transaction.atomic
-def _make_direct(by: UUID, first: UUID, second: UUID) -> tuple[Room, bool]:
+def _make_direct(by: UUID, peer: UUID, device: UUID | None) -> tuple[Room, bool]:
+    check_may_open(by, peer, field="peer")
+    first, second = sorted((by, peer))
     # The constraint a_pair_has_one_direct_room decides who makes it: the second waits for the first one's commit.
     room, created = Room.objects.get_or_create(
         first_user=first, second_user=second, defaults={"kind": Room.Kind.DIRECT}
     )
     if created:
         _join(room, {first: Role.MEMBER, second: Role.MEMBER})
-        _announce(room, "created", by, [first, second], tell=[first, second])
+        # Whoever does not let the opener through is not told of the room either.
+        _announce(room, "created", by, [first, second], tell=[first, second], as_sender=True)
+        policy.room_opened(by, peer, room.id, device=device)
     return room, created
 
 
@@ -150,7 +156,8 @@ def create_group(by: UUID, members: Collection[UUID]) -> RoomState:
     if not others:
         raise InvalidInput("a group has at least one member beside you", field="members")
     _check_size(len(others) + 1)
-    check_may_open(by, others, field="members")
+    accounts.check_not_suspended(by)
+    check_may_add(by, others, field="members")
     room = Room.objects.create(kind=Room.Kind.GROUP)
     everybody = {by: Role.OWNER, **dict.fromkeys(others, Role.MEMBER)}
     _join(room, everybody)
@@ -260,7 +267,14 @@ def _next_version(room: Room) -> None:
 
 
 def _announce(
-    room: Room, change: str, by: UUID, users: Iterable[UUID], *, tell: Iterable[UUID], role: str | None = None
+    room: Room,
+    change: str,
+    by: UUID,
+    users: Iterable[UUID],
+    *,
+    tell: Iterable[UUID],
+    role: str | None = None,
+    as_sender: bool = False,
 ) -> None:
     """Put the change into the mailboxes, in this transaction (docs/protocol.md §3.2, kind `room`)."""
     payload = {
@@ -271,9 +285,12 @@ def _announce(
         "role": role,
         "members_version": room.members_version,
     }
+    # Else none: who is in a group must be known to everybody in it, whoever blocks whom.
+    sender = by if as_sender else None
     with connection.cursor() as cursor:
-        # No sender_id: who is in a room must be known to everybody in it, whoever blocks whom.
-        ports.mailboxes.put(cursor, recipients=list(tell), kind=ENTRY_KIND, payload=payload, room_id=room.id)
+        ports.mailboxes.put(
+            cursor, recipients=list(tell), kind=ENTRY_KIND, payload=payload, room_id=room.id, sender_id=sender
+        )
 
 
 def _states(rooms: Iterable[Room]) -> list[RoomState]:

@@ -22,3 +22,4 @@ class AssemblyConfig(AppConfig):
         hints = import_module("delivery.hints")
         ports.bind(mailbox_port=pending.Mailboxes(), hint_port=hints.Hints())
         ports.bind_blocks(import_module("delivery.blocks").Blocks())
+        ports.bind_policy(import_module("connections.policy"))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -20,4 +21,9 @@ class LimitsView(APIView):
     @extend_schema(operation_id="limits", auth=[], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         """Bytes, counts, seconds (`_s`) and milliseconds (`_ms`), as the names say."""
-        return Response(limits.table())
+        connections = {
+            "disclose_blocks": settings.DISCLOSE_BLOCKS,
+            "connection_consistency": settings.CONNECTION_CONSISTENCY,
+            "device_grace_days": settings.CONNECTION_DEVICE_GRACE,
+        }
+        return Response(limits.table() | connections)

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("connections.urls")),
     path("api/v1/", include("chat.urls")),
     path("api/v1/", include("messages.urls")),
     path("api/v1/limits", public.LimitsView.as_view()),

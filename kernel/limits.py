@@ -32,6 +32,9 @@ PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
 PENDING_AGE_S: Final = 600  # the oldest of them
 PAGE_ENTRIES: Final = 500
 PAGE_ROOMS: Final = 200
+PAGE_CONNECTIONS: Final = 500
+CONNECTIONS: Final = 10_000  # contacts, blocks and requests of a user; and as many that others have made
+NOTE_BYTES: Final = 1_024  # ciphertext of the note on one of them
 WINDOW: Final = 512  # entries sent on a socket and not yet acknowledged
 WINDOW_BYTES: Final = 1_048_576  # the same in bytes
 WINDOW_FULL_S: Final = 60  # how long a window may stay full before close 4009
@@ -54,6 +57,7 @@ RATES: Final[dict[str, Rate]] = {
     "socket": Rate(burst=300, per_second=30),
     # Per user.
     "lookup": Rate(burst=60, per_second=0.5),
+    "connection": Rate(burst=120, per_second=2),
 }
 
 
@@ -68,6 +72,9 @@ def table() -> dict[str, Any]:
         "devices": DEVICES,
         "page_entries": PAGE_ENTRIES,
         "page_rooms": PAGE_ROOMS,
+        "page_connections": PAGE_CONNECTIONS,
+        "connections": CONNECTIONS,
+        "note_bytes": NOTE_BYTES,
         "window": WINDOW,
         "window_bytes": WINDOW_BYTES,
         "window_full_s": WINDOW_FULL_S,

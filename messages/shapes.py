@@ -41,7 +41,7 @@ class RejectionEntry(_Numbered):
     sender = serializers.UUIDField()
     device = serializers.UUIDField()
     by = serializers.UUIDField()
-    reason = serializers.ChoiceField(["late"])
+    reason = serializers.ChoiceField(["late", "blocked"])
     status = serializers.IntegerField()
 
 
@@ -59,6 +59,15 @@ class RoomEntry(_Numbered):
     members_version = serializers.IntegerField()
 
 
+class ConnectionEntry(_Numbered):
+    """A change of your connections: one of them (as `GET /connections/{user}` has it), or the settings."""
+
+    kind = serializers.ChoiceField(["connection"])
+    version = serializers.IntegerField(help_text="of all your connections")
+    connection = serializers.DictField(required=False)
+    settings = serializers.DictField(required=False)
+
+
 class HiddenEntry(_Numbered):
     """The number is kept, the content is not there."""
 
@@ -71,6 +80,7 @@ def entries() -> PolymorphicProxySerializer:
         "message": MessageEntry,
         "rejection": RejectionEntry,
         "room": RoomEntry,
+        "connection": ConnectionEntry,
         "hidden": HiddenEntry,
     }
     return PolymorphicProxySerializer("Entry", kinds, resource_type_field_name="kind", many=True)

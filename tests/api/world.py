@@ -86,6 +86,11 @@ class World:
             "refresh": self.carol["refresh"],
             "later": self.later,
             "seq": 1,
+            # Nothing is newer than nothing.
+            "base_version": 0,
+            "version": 0,
+            "note": b64(b"sealed"),
+            "username": self.bob["user"]["username"],
         }
         found = {name: known.get(name, value) for name, value in body.items()}
         if "ciphertext" in found:

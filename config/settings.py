@@ -203,9 +203,13 @@ SPECTACULAR_SETTINGS = {
         "MessageKind": ["message"],
         "RejectionKind": ["rejection"],
         "RoomChangeKind": ["room"],
+        "ConnectionChangeKind": ["connection"],
         "HiddenKind": ["hidden"],
         "Role": ["owner", "admin", "member"],
         "GivenRole": ["admin", "member"],
+        "ConnectionAction": ["add", "accept", "decline", "remove", "block", "unblock"],
+        "NoteAction": ["note"],
+        "Audience": ["anyone", "contacts"],
     },
 }
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
@@ -21,7 +22,7 @@ class Name(serializers.CharField):
     """A user name as somebody types it."""
 
 
-@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]})
+@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}], "nullable": True})
 class Next(serializers.Field[Any, Any, Any, Any]):
     """Where a page ends: a version, or a name."""
 
@@ -56,6 +57,19 @@ class SettingsForm(Form):
     who_may_open = serializers.ChoiceField(Book.Audience.values, required=False)
     who_may_add = serializers.ChoiceField(Book.Audience.values, required=False)
     strangers = serializers.ChoiceField(Book.Strangers.values, required=False)
+
+
+class AtLeastOne(OpenApiSerializerExtension):
+    """How the OpenAPI page says that an empty form of settings is none."""
+
+    target_class = "connections.shapes.SettingsForm"
+    # Before accounts.forms.ClosedForm, which is for all forms.
+    priority = 1
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        """The schema of any form, not empty."""
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False, "minProperties": 1}
 
 
 class PageShape(serializers.Serializer[Any]):

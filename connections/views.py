@@ -136,6 +136,8 @@ class Settings(APIView):
     def patch(self, request: Request) -> Response:
         """Change any of them. All your devices are told."""
         form = members_of(request.data, may=tuple(_CHOICES))
+        if not form:
+            raise InvalidInput(f"name one of {', '.join(_CHOICES)}")
         wanted = {name: choice_of(value, name, _CHOICES[name]) for name, value in form.items()}
         return Response(changes.change_settings(request.user.user_id, wanted))
 

@@ -1,19 +1,20 @@
 """Staff's view of users and devices. Staff sign in with accounts of their own (`Staff`); messaging accounts never do."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import devices
+from accounts import devices, suspension
 from accounts.models import Device, SignInAttempt, Staff, User
 from kernel.admin_pages import LargeTable
 
@@ -46,7 +47,7 @@ class Users(ReadOnly):
     fields = ("id", "username", "created_at", "suspended_at", "read_receipts", "devices")
     search_fields = ("username",)
     search_help_text = "The exact user name, or the id."
-    actions: ClassVar = ["suspend", "reinstate"]
+    actions: ClassVar = ["suspend", "restore"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -63,19 +64,24 @@ class Users(ReadOnly):
         address = f"{reverse('admin:accounts_device_changelist')}?{urlencode({'q': user.pk})}"
         return format_html('<a href="{}">Devices</a>', address)
 
-    @admin.action(description="Suspend: no sign-in, no sending", permissions=["change"])
+    @admin.action(description="Suspend: no sign-in, no sending, sockets close", permissions=["change"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """What the users have received stays theirs."""
-        for user in queryset.filter(suspended_at=None):
-            User.objects.filter(pk=user.pk).update(suspended_at=timezone.now())
-            self.log_change(request, user, "Suspended.")
+        """What the users have received stays theirs, and so do their devices."""
+        self._change(request, queryset, suspension.suspend, "Suspended")
 
-    @admin.action(description="Reinstate", permissions=["change"])
-    def reinstate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Undo a suspension."""
-        for user in queryset.exclude(suspended_at=None):
-            User.objects.filter(pk=user.pk).update(suspended_at=None)
-            self.log_change(request, user, "Reinstated.")
+    @admin.action(description="Restore: lift a suspension", permissions=["change"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """They go on with the devices they had."""
+        self._change(request, queryset, suspension.restore, "Restored")
+
+    def _change(self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[UUID], bool], done: str) -> None:
+        changed = 0
+        for user in queryset:
+            with transaction.atomic():
+                if act(user.pk):
+                    self.log_change(request, user, f"{done}.")
+                    changed += 1
+        self.message_user(request, f"{done} {changed} users.")
 
 
 @admin.register(Device)

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from delivery import dead
+from delivery.alerts import admin as _alerts  # noqa: F401 (Django looks for pages here)
 from delivery.backlog import COUNTED, age, estimate, read_backlog
 from delivery.models import Dead, Queue, Slot
 from kernel.admin_pages import Shown, as_uuid

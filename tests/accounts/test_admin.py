@@ -107,12 +107,16 @@ def test_staff_revoke_a_device(staff, session):
     assert LogEntry.objects.filter(object_id=str(session.device.pk), change_message="Revoked.").count() == 1
 
 
-def test_staff_suspend_and_reinstate_a_user(staff, session):
-    for action, suspended in (("suspend", True), ("reinstate", False)):
-        staff.post("/admin/accounts/user/", {"action": action, "_selected_action": [str(session.user.pk)]})
+def test_staff_suspend_and_restore_a_user(staff, session):
+    for action, suspended, done in (("suspend", True, "Suspended"), ("restore", False, "Restored")):
+        form = {"action": action, "_selected_action": [str(session.user.pk)]}
+        for changed in (1, 0):
+            page = staff.post("/admin/accounts/user/", form, follow=True).content.decode()
+            assert f"{done} {changed} users." in page
 
         session.user.refresh_from_db()
         assert (session.user.suspended_at is not None) is suspended
+        assert LogEntry.objects.filter(object_id=str(session.user.pk), change_message=f"{done}.").count() == 1
 
 
 def test_staff_cannot_make_delete_or_rename_users(staff, session):

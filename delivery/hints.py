@@ -28,7 +28,10 @@ class Hints:
     ) -> None:
         """See `kernel.ports.HintPort.send`."""
         exclude = None if exclude_device is None else str(exclude_device)
-        line = ([str(user) for user in users], orjson.dumps(frame, default=str).decode(), exclude)
+        named = [str(user) for user in users]
+        if not named:
+            return  # a question about nobody would be an error to Valkey, and make it seem away
+        line = (named, orjson.dumps(frame, default=str).decode(), exclude)
         with self._lock:
             self._waiting.append(line)
             if self._thread is None:

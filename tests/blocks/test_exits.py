@@ -1,0 +1,335 @@
+"""Every way in which something of one user may come to another: listed here, and each held against a block.
+
+Alice is blocked by Bob. An exit that is not on the list fails the first tests; one that is on it as guarded must have a
+story below, which shows on the running system that nothing passes, and that it would pass to Carol, who is not blocked.
+"""
+
+import asyncio
+import re
+
+import orjson
+import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from delivery import frames
+from messages.kinds import Kind
+from tests.cast import ok
+
+OWN = "about the asker's own account, devices and mailbox"
+PUBLIC = "the same for everybody"
+STAFF = "for staff and operators"
+GROUP = "members of a group see that it changes, whoever blocks whom"
+
+# method and path, or `frame name`, or `entry kind` → why nothing passes, or the story that shows it.
+EXITS = {
+    "GET healthz": PUBLIC,
+    "GET readyz": PUBLIC,
+    "GET metrics": STAFF,
+    "ANY admin/": STAFF,
+    "GET api/v1/schema": PUBLIC,
+    "GET api/v1/docs": PUBLIC,
+    "GET api/v1/limits": PUBLIC,
+    "POST api/v1/accounts/register": PUBLIC,
+    "POST api/v1/accounts/sign-in": OWN,
+    "POST api/v1/accounts/refresh": OWN,
+    "POST api/v1/accounts/sign-out": OWN,
+    "GET api/v1/account": OWN,
+    "PATCH api/v1/account": OWN,
+    "GET api/v1/devices": OWN,
+    "PATCH api/v1/devices/<uuid:device_id>": OWN,
+    "DELETE api/v1/devices/<uuid:device_id>": OWN,
+    "GET api/v1/users/<str:username>": "profile",
+    "GET api/v1/rooms": "rooms",
+    "POST api/v1/rooms": "opening",
+    "GET api/v1/rooms/<uuid:room_id>": GROUP,
+    "POST api/v1/rooms/<uuid:room_id>/members": "adding",
+    "DELETE api/v1/rooms/<uuid:room_id>/members/<uuid:user_id>": GROUP,
+    "PATCH api/v1/rooms/<uuid:room_id>/members/<uuid:user_id>": GROUP,
+    "POST api/v1/rooms/<uuid:room_id>/leave": GROUP,
+    "POST api/v1/rooms/<uuid:room_id>/owner": GROUP,
+    "POST api/v1/messages": "sending",
+    "GET api/v1/messages/<uuid:message_id>": "reading",
+    "POST api/v1/messages/<uuid:message_id>/reject": "rejecting",
+    "GET api/v1/rooms/<uuid:room_id>/messages": "reading",
+    "POST api/v1/rooms/<uuid:room_id>/read": "receipts",
+    "GET api/v1/rooms/<uuid:room_id>/receipts": "receipts",
+    "GET api/v1/mailbox": "reading",
+    "GET api/v1/mailbox/undelivered": "reading",
+    "POST api/v1/mailbox/ack": "receipts",
+    "GET api/v1/connections": "connections",
+    "POST api/v1/connections": "connections",
+    "GET api/v1/connections/<uuid:user_id>": "connections",
+    "POST api/v1/connections/synced": OWN,
+    "GET api/v1/connections/settings": OWN,
+    "PATCH api/v1/connections/settings": OWN,
+    "frame hello": OWN,
+    "frame send": "sending",
+    "frame ack": "receipts",
+    "frame read": "receipts",
+    "frame reject": "rejecting",
+    "frame typing": "typing",
+    "frame ping": OWN,
+    "entry message": "sending",
+    "entry rejection": "rejecting",
+    "entry room": GROUP,
+    "entry connection": "connections",
+    "entry epoch": GROUP,
+}
+GUARDED = {name for name in EXITS.values() if name not in (OWN, PUBLIC, STAFF, GROUP)}
+
+
+def endpoints(patterns=None, prefix=""):
+    """`METHOD path` of every URL; the admin as a whole, and not the catch-all that answers 404."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(pattern.pattern)
+        if path.startswith("admin/"):
+            yield "ANY admin/"
+        elif isinstance(pattern, URLResolver):
+            yield from endpoints(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern) and path != "^api/":
+            view = getattr(pattern.callback, "view_class", None) or getattr(pattern.callback, "cls", None)
+            methods = [name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)]
+            yield from (f"{method} {path}" for method in methods or ["GET"])
+
+
+def frames_of_clients():
+    page = (settings.BASE_DIR / "docs" / "protocol.md").read_text()
+    return {
+        f"frame {orjson.loads(text)['type']}" for text in re.findall(r"```frame client\n(.*?)\n```", page, re.DOTALL)
+    }
+
+
+def test_every_endpoint_is_on_the_list():
+    assert set(endpoints()) == {name for name in EXITS if not name.startswith(("frame", "entry"))}
+
+
+def test_every_frame_is_on_the_list():
+    assert frames_of_clients() == {name for name in EXITS if name.startswith("frame")}
+    assert {name.removeprefix("frame ") for name in frames_of_clients()} == set(frames.FIELDS)
+
+
+def test_every_kind_of_entry_is_on_the_list():
+    assert {f"entry {kind.name.lower()}" for kind in Kind} == {name for name in EXITS if name.startswith("entry")}
+
+
+def test_every_guarded_exit_has_its_story():
+    assert GUARDED == {name.removeprefix("test_exit_") for name in globals() if name.startswith("test_exit_")}
+
+
+# --- the stories -------------------------------------------------------------------------------------------------------
+
+
+class World:
+    """Alice, whom Bob blocks; Carol, whom nobody blocks. A direct room of each with Bob, and a group of the three."""
+
+    def __init__(self, cast, alice, bob, carol):
+        self.cast, self.alice, self.bob, self.carol = cast, alice, bob, carol
+
+    async def prepare(self):
+        self.to_alice = await self.bob.direct_room(self.alice)
+        self.to_carol = await self.bob.direct_room(self.carol)
+        self.circle = await self.cast.group(self.carol, self.alice, self.bob)
+        self.before = (await self.alice.sends(self.to_alice, b"before"))["id"]
+        await self.bob_has(self.before)
+
+    async def bob_has(self, id):
+        """Wait until the message is in Bob's mailbox; acknowledge everything."""
+        while True:
+            page = await self.bob.phone.gets("mailbox", limit=500)
+            if id in [entry.get("id") for entry in page["entries"]]:
+                await self.bob.phone.posts("mailbox/ack", {"seq": page["last_seq"]})
+                return
+            await asyncio.sleep(0.02)
+
+    async def block(self):
+        version = (await self.bob.phone.gets("connections"))["version"]
+        change = {"action": "block", "user": self.alice.id, "base_version": version}
+        await self.bob.phone.posts("connections", change)
+
+    async def settled(self):
+        """Everything sent so far has been drained: Carol's mark in the circle has come to all three."""
+        mark = (await self.carol.sends(self.circle, b"mark"))["id"]
+        await self.bob_has(mark)
+        for who in (self.alice, self.carol):
+            while mark not in str(await who.phone.gets("mailbox", limit=500)):
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def world(cast):
+    made = World(cast, *await cast.people("alice", "bob", "carol"))
+    await made.prepare()
+    return made
+
+
+def ids(entries):
+    return [entry.get("id") for entry in entries]
+
+
+async def test_exit_sending(world):
+    await world.block()
+    async with world.bob.phone.socket() as bob, world.alice.phone.socket() as alice:
+        kept = [
+            (await world.alice.sends(world.to_alice, b"by REST"))["id"],
+            (await alice.sends(world.alice.phone.message(world.to_alice, b"by socket")))[0]["id"],
+            (await world.alice.sends(world.circle, b"in the circle"))["id"],
+        ]
+        came = (await world.carol.sends(world.to_carol, b"from carol"))["id"]
+        await bob.entry("message", id=came)
+        await world.settled()
+        entries = ids(bob.entries)
+    everything = str(await world.bob.phone.gets("mailbox", limit=500))
+    assert came in entries
+    assert not set(kept) & set(entries)
+    assert not [id for id in kept if id in everything]
+    assert kept[2] in str(await world.carol.phone.gets("mailbox", limit=500))
+
+
+async def test_exit_reading(world):
+    async with world.bob.phone.socket(acks=False) as bob:
+        # Numbered, and seen by no device that says so, when the block comes.
+        unseen = (await world.alice.sends(world.to_alice, b"unseen"))["id"]
+        theirs = (await world.carol.sends(world.to_carol, b"unseen"))["id"]
+        await bob.entry("message", id=unseen)
+        await bob.entry("message", id=theirs)
+    await world.block()
+
+    laptop = await world.bob.new_device()
+    async with laptop.socket() as caught_up:
+        seen = ids(caught_up.entries)
+    pages = [
+        await world.bob.phone.gets("mailbox", limit=500),
+        await world.bob.phone.gets("mailbox/undelivered", limit=500),
+        await world.bob.phone.gets("mailbox", limit=500, direction="received"),
+        await world.bob.phone.gets(f"rooms/{world.to_alice}/messages", limit=500),
+    ]
+    assert theirs in seen and world.before in seen and unseen not in seen
+    assert unseen not in str(pages) and theirs in str(pages[1]) and world.before in str(pages[3])
+    ok(await world.bob.phone.http.get(f"messages/{unseen}"), 404)
+    ok(await world.bob.phone.http.get(f"messages/{theirs}"), 200)
+
+
+async def test_exit_receipts(world):
+    async with world.alice.phone.socket() as alice, world.carol.phone.socket() as carol:
+        for who, room in ((world.alice, world.to_alice), (world.carol, world.to_carol)):
+            sent = (await who.sends(room, b"read me"))["id"]
+        alices = (await world.alice.phone.gets(f"rooms/{world.to_alice}/messages", limit=1))["entries"][0]["id"]
+        async with world.bob.phone.socket(acks=False) as bob:
+            last = (await bob.entry("message", id=sent))["seq"]
+            await bob.entry("message", id=alices)
+            await world.block()
+            before = await world.alice.phone.gets(f"rooms/{world.to_alice}/receipts")
+            # All three ways to say so.
+            await bob.send("ack", seq=last)
+            await bob.send("read", room=world.to_alice, seq=last)
+            await bob.send("read", room=world.to_carol, seq=last)
+            await world.bob.phone.posts("mailbox/ack", {"seq": last})
+            await world.bob.phone.posts(f"rooms/{world.to_alice}/read", {"seq": last})
+            while (await carol.expect("receipts"))["receipts"][0].get("read") != sent:
+                pass
+        assert [frame for frame in alice.frames if frame["type"] == "receipts" and alices in str(frame)] == []
+    assert await world.alice.phone.gets(f"rooms/{world.to_alice}/receipts") == before
+    state = await world.alice.phone.gets(f"messages/{alices}")
+    assert [(each["delivered"], each["read"]) for each in state["deliveries"]] == [(False, False)]
+    state = await world.carol.phone.gets(f"messages/{sent}")
+    assert [(each["delivered"], each["read"]) for each in state["deliveries"]] == [(True, True)]
+
+
+async def test_exit_typing(world):
+    await world.block()
+    async with (
+        world.alice.phone.socket() as alice,
+        world.bob.phone.socket() as bob,
+        world.carol.phone.socket() as carol,
+    ):
+        await alice.send("typing", room=world.to_alice)
+        await alice.send("typing", room=world.circle)
+        await carol.expect("typing")
+        await bob.send("typing", room=world.to_alice)
+        await bob.send("typing", room=world.circle)
+        await carol.expect("typing")
+        await carol.send("typing", room=world.circle)
+        assert (await bob.expect("typing"))["user"] == world.carol.id
+        assert (await alice.expect("typing"))["user"] == world.carol.id
+        assert [frame for frame in (*alice.frames, *bob.frames) if frame["type"] == "typing"] == []
+
+
+async def test_exit_rejecting(world):
+    """A late message that Bob refuses after the block: Alice learns nothing of it."""
+    phone = world.alice.phone
+    now = phone.message(world.to_alice, b"")["sent_at"]
+    later = (await world.alice.sends(world.to_alice, b"later", sent_at=now + 1_000))["id"]
+    older = (await world.alice.sends(world.to_alice, b"older", sent_at=now))["id"]
+    await world.bob_has(older)
+    await world.block()
+    await world.bob.phone.posts(f"messages/{older}/reject", {"later": later})
+    await world.settled()
+
+    kinds = {entry["kind"] for entry in (await world.bob.phone.gets("mailbox", limit=500))["entries"]}
+    assert "rejection" in kinds
+    kinds = {entry["kind"] for entry in (await world.alice.phone.gets("mailbox", limit=500))["entries"]}
+    assert "rejection" not in kinds
+
+
+async def test_exit_opening(world):
+    """Rooms that are there stay; none is made, in either direction."""
+    mallory, dave = await world.cast.people("mallory", "dave")
+    world.alice, alice = mallory, world.alice
+    await world.block()
+    for asker, peer, by in ((mallory, world.bob, "peer"), (world.bob, mallory, "you")):
+        refused = ok(await asker.phone.http.post("rooms", json={"kind": "direct", "peer": peer.id}), 403)
+        assert (refused["code"], refused["by"]) == ("blocked", by)
+        refused = ok(await asker.phone.http.post("rooms", json={"kind": "group", "members": [dave.id, peer.id]}), 403)
+        assert (refused["code"], refused["by"]) == ("blocked", by)
+    world.alice = alice
+    await world.block()
+    ok(await world.alice.phone.http.post("rooms", json={"kind": "direct", "peer": world.bob.id}), 200)
+
+
+async def test_exit_adding(world):
+    alices = await world.cast.group(world.alice, world.carol)
+    bobs = await world.cast.group(world.bob, world.carol)
+    carols = await world.cast.group(world.carol, world.alice)
+    await world.block()
+
+    ok(await world.alice.phone.http.post(f"rooms/{alices}/members", json={"users": [world.bob.id]}), 403)
+    ok(await world.bob.phone.http.post(f"rooms/{bobs}/members", json={"users": [world.alice.id]}), 403)
+    ok(await world.carol.phone.http.post(f"rooms/{carols}/members", json={"users": [world.bob.id]}), 200)
+    await world.settled()
+    assert alices not in str(await world.bob.phone.gets("mailbox", limit=500))
+
+
+async def test_exit_profile(world):
+    await world.block()
+
+    ok(await world.alice.phone.http.get(f"users/{world.bob.username}"), 404)
+    ok(await world.carol.phone.http.get(f"users/{world.bob.username}"), 200)
+    ok(await world.bob.phone.http.get(f"users/{world.alice.username}"), 200)
+
+
+async def test_exit_rooms(world):
+    """The rooms that both are in are still there for both: what was said before is theirs."""
+    await world.block()
+
+    for who in (world.alice, world.bob):
+        listed = {room["id"] for room in (await who.phone.gets("rooms"))["rooms"]}
+        assert {world.to_alice, world.circle} <= listed
+
+
+async def test_exit_connections(world):
+    await world.block()
+    version = (await world.alice.phone.gets("connections"))["version"]
+    before = await world.bob.phone.gets("connections")
+
+    refused = ok(
+        await world.alice.phone.http.post(
+            "connections", json={"action": "add", "user": world.bob.id, "base_version": version}
+        ),
+        403,
+    )
+    await world.settled()
+
+    assert refused["code"] == "blocked"
+    assert await world.bob.phone.gets("connections") == before
+    assert (await world.alice.phone.gets(f"connections/{world.bob.id}"))["blocked_by"] is True

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import psycopg2
+
+from config.supervisor.system import System
 from tests.cast import Device, Person, Socket, ok
 
 
@@ -50,3 +53,14 @@ async def synced(device: Device) -> int:
 def changes_told(socket: Socket) -> list[dict[str, Any]]:
     """The connections in the entries of kind `connection`, in order."""
     return [entry["connection"] for entry in socket.entries if entry["kind"] == "connection" and "connection" in entry]
+
+
+def query(system: System, statement: str, *values: object) -> list[Any]:
+    """Rows of a system's database, read (or written) past its API."""
+    session = psycopg2.connect(system.database_url)
+    try:
+        with session, session.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        session.close()

@@ -1,0 +1,24 @@
+"""A second system whose settings are the other ones: made when the first test asks for it, kept for the run."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from config.supervisor.system import System
+from tests.cast import Cast
+from tests.services import services
+
+OTHER = {"CONNECTION_CONSISTENCY": "restrict", "CONNECTION_DEVICE_GRACE": "5", "DISCLOSE_BLOCKS": "false"}
+
+
+@pytest.fixture(scope="session")
+def restricted() -> System:
+    """Unblocks wait there for all devices that were seen within five days, and blocks are not disclosed."""
+    return services().system("restricted", web=1, workers=1, beat=False, environment=OTHER)
+
+
+@pytest.fixture
+async def strict(restricted: System) -> AsyncIterator[Cast]:
+    """Makes people on it."""
+    async with Cast(restricted.url) as made:
+        yield made

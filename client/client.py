@@ -9,7 +9,11 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from client.errors import Refused, SignedOut
+from client.connections import Connections
+from client.connections.copy import Copy
+from client.connections.gate import Gate
+from client.connections.syncing import Changes, OnConflict, OnLag, Syncer, driven
+from client.errors import LetterlockError, Refused, SignedOut
 from client.events import Event, Hub, Message, State, Subscription
 from client.keeper import Keeper
 from client.protocol.answers import (
@@ -47,22 +51,35 @@ class Client:
     `url`: where the server is, such as `http://127.0.0.1:8000`. `store`: the device's SQLite file (made if need be).
     `sealer`: encryption; without one, bodies travel and rest as they are. `carrier`: whether messages are sent over the
     socket (they wait until it is there) or by REST. `patience`: for how many seconds a request is repeated.
+    `on_conflict`, `on_lag`: ask the user about a change of connections. `enforce_blocks=False` is for tests of the server:
+    this client then writes to whom it knows to be blocked, as a hostile one would, and that gets people's attention.
     """
 
     def __init__(
         self, url: str, store: str | Path, *, sealer: Sealer | None = None, carrier: Literal["socket", "rest"] = "socket",
-        patience: float = 30.0, now_ms: Callable[[], int] = _now_ms,
+        patience: float = 30.0, now_ms: Callable[[], int] = _now_ms, on_conflict: OnConflict | None = None,
+        on_lag: OnLag | None = None, enforce_blocks: bool = True,
     ) -> None:  # fmt: skip
         self._store = Store(store)
         self._rest = Rest(url)
         self._session = Session(self._rest, self._store, patience=patience)
         self._hub = Hub()
         sealer = sealer or NoEncryption()
-        self._sender = Sender(self._store, self._session, sealer, self._hub, now_ms)
-        self._receiver = Receiver(self._store, self._session, sealer, self._hub, self._sender)
+        gate = Gate(self._store, enforce=enforce_blocks)
+        self._sender = Sender(self._store, self._session, sealer, self._hub, gate, now_ms)
+        copy = Copy(self._store, self._hub, self._connections_changed)
+        self._syncer = Syncer(self._store, self._session, copy)
+        self._changes = Changes(self._store, self._session, copy, self._hub, on_conflict, on_lag)
+        self.connections = Connections(
+            self._store, self._session, self._syncer, self._changes, online=self._is_online, on_press=self._sender.recheck
+        )  # fmt: skip
+        self._online = asyncio.Event()
+        self._receiver = Receiver(
+            self._store, self._session, sealer, self._hub, self._sender, copy, on_blocked=self._syncer.want
+        )  # fmt: skip
         self._keeper = Keeper(
             url, self._store, self._session, self._sender, self._receiver, self._hub, carries=carrier == "socket",
-            on_live=self._read_lagging_receipts,
+            on_live=self._read_lagging_receipts, on_state=self._state_changed,
         )  # fmt: skip
         self._carrier = carrier
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -83,6 +100,7 @@ class Client:
         await self.disconnect()
         self._hub.close()
         await _end(*self._tasks.values(), *self._callbacks)
+        await self._changes.close()
         await self._rest.close()
         self._store.close()
 
@@ -195,12 +213,43 @@ class Client:
         """Make another member the owner of a group."""
         return await self._room("POST", f"rooms/{room}/owner", {"user": user})
 
+    # Connections: the rest is in `self.connections`.
+
+    def _keep_in_step(self) -> None:
+        if self._ended("connections"):
+            self._tasks["connections"] = asyncio.create_task(self._in_step())
+
+    async def _in_step(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(driven(self._syncer.step, self._syncer.awake, self._online))
+                tasks.create_task(driven(self._changes.step, self._changes.awake, self._online))
+        except Exception:
+            logger.exception("connections are not kept in step any more")
+
+    def _connections_changed(self, a_block: bool) -> None:
+        self._sender.recheck()
+        self._syncer.stored(a_block=a_block)
+
+    def _state_changed(self, state: State) -> None:
+        if state is State.LIVE:
+            self._online.set()
+            self._syncer.want()
+            self._changes.awake.set()
+        elif self._carrier == "socket":
+            self._online.clear()
+
+    def _is_online(self) -> bool:
+        return self._online.is_set() and (self._carrier == "socket" or self._session.is_reachable)
+
     # Sending.
 
     def _carry(self) -> None:
         """Have the outbox sent by REST, if that is how this client sends. The socket does it by itself."""
         if self._carrier == "rest" and self._session.is_signed_in and self._ended("carrier"):
             self._tasks["carrier"] = asyncio.create_task(self._carry_by_rest())
+            self._online.set()
+            self._keep_in_step()
 
     async def _carry_by_rest(self) -> None:
         try:
@@ -213,7 +262,8 @@ class Client:
     def queue(self, room: RoomId, *bodies: bytes) -> list[MessageId]:
         """Put messages into the persistent outbox. They are sent in this order as soon as that is possible.
 
-        Raises Refused (`invalid`, `too_large`) for a body that no server would take; then none of them is queued.
+        Raises Refused (`invalid`, `too_large`) for a body that no server would take, and Blocked in a direct room when one of
+        the two blocks the other; then none of them is queued.
         """
         return self._sender.queue(room, bodies)
 
@@ -248,6 +298,7 @@ class Client:
         _ = self.me
         if self._ended("keeper"):
             self._tasks["keeper"] = asyncio.create_task(self._keeper.run())
+            self._keep_in_step()
 
     def _ended(self, task: str) -> bool:
         return task not in self._tasks or self._tasks[task].done()
@@ -256,6 +307,8 @@ class Client:
         """Close the socket, and leave it closed."""
         if "keeper" in self._tasks:
             await _end(self._tasks.pop("keeper"))
+        if self._carrier == "socket" and "connections" in self._tasks:
+            await _end(self._tasks.pop("connections"))
 
     def hurry(self) -> None:
         """Connect now if a back-off is running: the network is back, or the user is waiting. Use it for events, not in a loop."""
@@ -281,7 +334,12 @@ class Client:
 
     async def fetch(self) -> int:
         """Without a socket: get what this device lacks, over REST, and acknowledge it. Returns the cursor."""
-        return await self._receiver.fetch()
+        cursor = await self._receiver.fetch()
+        try:
+            await self._syncer.tell_missed()
+        except LetterlockError as error:
+            logger.info("connections are not in step: %s", error)
+        return cursor
 
     async def fetch_history(self) -> int:
         """Read the whole mailbox, from what is stored to its end, over REST; acknowledges nothing. Returns the newest seq."""

@@ -81,7 +81,7 @@ class Connection:
         finally:
             self._open = False
             if self._carries:
-                self._sender.outbox.disconnected()
+                self._sender.disconnected()
 
     def put(self, frame: ClientFrame) -> None:
         """Send a frame that is not a message."""
@@ -166,6 +166,8 @@ class Connection:
                 await self.socket.send(frame)
             if self._carries and self._sender.outbox.overdue(time.monotonic()):
                 raise Unreachable("a send has had no answer for too long")
+            if self._carries and self._sender.outbox.is_stuck:
+                raise Unreachable("the server waits for a message that is not to be sent any more")
             timer = loop.call_later(self._patience(), self._wake.set)
             await self._wake.wait()
             timer.cancel()

@@ -2,7 +2,12 @@
 
 LetterlockError
   ├── Refused            the server said no; `problem` says why and whether a repeat may succeed
-  │     └── SendRefused  a message that will not be accepted; `message` names it
+  │     ├── SendRefused  a message that will not be accepted; `message` names it
+  │     │     └── Blocked  one of the two blocks the other: `by` says who; told by this device itself, before anything is sent
+  │     └── ChangeRefused  a change of connections that is not made, and is not waiting any more
+  │           ├── ChangeConflict  the connection has changed since the user pressed the button
+  │           └── DevicesLag      other devices have not stored the block yet
+  ├── OfflineUnblock     blocks are lifted with a connection only, under this server's rule
   ├── Unreachable        no answer: the network or the server is away
   ├── SignedOut          this device has no valid sign-in (never had, signed out, or revoked)
   ├── MalformedFrame     the server said something that docs/protocol.md does not know
@@ -11,8 +16,14 @@ LetterlockError
   └── CannotOpen         a body that the sealer cannot open
 """
 
+from typing import TYPE_CHECKING
+
 from client.protocol.ids import MessageId
 from client.protocol.problems import Problem
+
+if TYPE_CHECKING:  # it raises errors of this module
+    from client.protocol.changes import Change, Conflict, Lag
+    from client.protocol.relations import Side
 
 
 class LetterlockError(Exception):
@@ -33,11 +44,56 @@ class Refused(LetterlockError):
 
 
 class SendRefused(Refused):
-    """A message was refused for good. It stays in the local store, among `failed()`, until it is discarded."""
+    """A message was refused for good. It stays in the local store, among `failed()`, until it is discarded.
 
-    def __init__(self, problem: Problem, message: MessageId) -> None:
+    `message` is None when it was not even queued.
+    """
+
+    def __init__(self, problem: Problem, message: MessageId | None) -> None:
         super().__init__(problem)
         self.message = message
+
+
+class Blocked(SendRefused):
+    """Nothing is sent, because one of the two blocks the other."""
+
+    @property
+    def by(self) -> "Side":
+        """Who blocks: `you` or `peer`."""
+        return "peer" if self.problem.more.get("by") == "peer" else "you"
+
+
+def send_refused(problem: Problem, message: MessageId) -> SendRefused:
+    """The error that goes with a refused message."""
+    return (Blocked if problem.code == "blocked" else SendRefused)(problem, message)
+
+
+class ChangeRefused(Refused):
+    """A change of connections was refused for good, or given up; it is not queued any more."""
+
+    def __init__(self, problem: Problem, change: "Change") -> None:
+        super().__init__(problem)
+        self.change = change
+
+
+class ChangeConflict(ChangeRefused):
+    """Another device, or the other user, changed the connection first, and nobody has confirmed the change since."""
+
+    def __init__(self, problem: Problem, conflict: "Conflict") -> None:
+        super().__init__(problem, conflict.change)
+        self.conflict = conflict
+
+
+class DevicesLag(ChangeRefused):
+    """A block is not lifted before all devices of the user have stored it; `lag` names those that have not."""
+
+    def __init__(self, problem: Problem, lag: "Lag") -> None:
+        super().__init__(problem, lag.change)
+        self.lag = lag
+
+
+class OfflineUnblock(LetterlockError):
+    """Under the rule `restrict` a block is lifted only with a connection to the server."""
 
 
 class Unreachable(LetterlockError):

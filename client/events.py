@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from client.protocol.answers import Accepted
+from client.protocol.changes import Change
 from client.protocol.frames import Receipt
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
 from client.protocol.problems import Problem
+from client.protocol.relations import Relation, Settings
 
 AHEAD = 1_000
 NEWS = 10_000
@@ -20,7 +22,8 @@ PAGE = 200
 class Message:
     """A message of the mailbox, opened. Show by `seq`. `body` is None if the sealer could not open it.
 
-    `refused`: it came too late (protocol §3.3), and this user's client has told the sender so.
+    `refused`: by this user's client because it came too late (protocol §3.3), or on its way to somebody because one of the two
+    blocks the other (§5.5). `reason` then is `late` or `blocked`.
     """
 
     seq: int
@@ -32,11 +35,12 @@ class Message:
     accepted_at: int
     body: bytes | None
     refused: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRejected:
-    """`by` refused `message` of `sender`; if that is this user, it may be sent again under a new id."""
+    """`message` of `sender` was refused to `by`. As `late`, it may be sent again under a new id; as `blocked`, it may not."""
 
     seq: int
     message: MessageId
@@ -59,6 +63,16 @@ class RoomChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """What the user has with another changed, or the user's settings did; on any device, or by the other's doing."""
+
+    seq: int
+    version: int
+    connection: Relation | None
+    settings: Settings | None
+
+
+@dataclass(frozen=True, slots=True)
 class EntryHidden:
     """A number of the mailbox without content for this user, or of a kind that this version does not know."""
 
@@ -77,6 +91,30 @@ class MessageFailed:
     """One of this device's messages was refused for good; it is among `failed()`."""
 
     message: MessageId
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsSynced:
+    """The device's copy is complete up to `version`; these are new to it."""
+
+    version: int
+    connections: tuple[Relation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeMade:
+    """The server has made a change of this device's user, or found it made; `connection` is how it is now."""
+
+    change: Change
+    connection: Relation
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFailed:
+    """A change of this device's user is not made, and not queued any more."""
+
+    change: Change
     problem: Problem
 
 
@@ -121,8 +159,11 @@ class StateChanged:
     reason: str = ""
 
 
-EntryEvent = Message | MessageRejected | RoomChanged | EntryHidden
-News = MessageAccepted | MessageFailed | ReceiptReceived | ReadElsewhere | SomebodyTypes | StateChanged
+EntryEvent = Message | MessageRejected | RoomChanged | ConnectionChanged | EntryHidden
+News = (
+    MessageAccepted | MessageFailed | ConnectionsSynced | ChangeMade | ChangeFailed | ReceiptReceived | ReadElsewhere
+    | SomebodyTypes | StateChanged
+)  # fmt: skip
 Event = EntryEvent | News
 
 

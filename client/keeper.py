@@ -26,7 +26,7 @@ class Keeper:
 
     def __init__(
         self, url: str, store: Store, session: Session, sender: Sender, receiver: Receiver, hub: Hub, *, carries: bool,
-        on_live: Callable[[], Awaitable[None]],
+        on_live: Callable[[], Awaitable[None]], on_state: Callable[[State], None],
     ) -> None:  # fmt: skip
         self._url = url
         self._store = store
@@ -36,6 +36,7 @@ class Keeper:
         self._hub = hub
         self._carries = carries
         self._on_live = on_live
+        self._on_state = on_state
         self._live = asyncio.Event()
         self._hurry = asyncio.Event()
         self._afterwards: asyncio.Task[None] | None = None
@@ -46,6 +47,7 @@ class Keeper:
     def _enter(self, state: State, reason: str = "") -> None:
         self.state = state
         self._live.set() if state in (State.LIVE, State.STOPPED) else self._live.clear()
+        self._on_state(state)
         self._hub.tell(StateChanged(state, reason))
 
     async def live(self) -> None:

@@ -4,10 +4,12 @@ a frame's entries | inbox: order, doubles, gaps, late ones | one transaction in 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from client.connections.copy import Copy
 from client.errors import CannotOpen, LetterlockError
 from client.events import (
+    ConnectionChanged,
     EntryEvent,
     EntryHidden,
     Hub,
@@ -19,7 +21,15 @@ from client.events import (
     SomebodyTypes,
 )
 from client.protocol.answers import Page, decode_page
-from client.protocol.entries import Entry, HiddenEntry, MessageEntry, OtherEntry, RejectionEntry, RoomEntry
+from client.protocol.entries import (
+    ConnectionEntry,
+    Entry,
+    HiddenEntry,
+    MessageEntry,
+    OtherEntry,
+    RejectionEntry,
+    RoomEntry,
+)
 from client.protocol.frames import Entries, Read, Receipt, Typing, Welcome
 from client.protocol.ids import MessageId, UserId
 from client.protocol.inbox import Arrival, Inbox
@@ -37,9 +47,14 @@ class Gap(LetterlockError):
 
 
 class Receiver:
-    """Takes what arrives into the store, and tells of it."""
+    """Takes what arrives into the store, and tells of it. `on_blocked`: a block stopped a message that this user sent."""
 
-    def __init__(self, store: Store, session: Session, sealer: Sealer, hub: Hub, sender: Sender) -> None:
+    def __init__(
+        self, store: Store, session: Session, sealer: Sealer, hub: Hub, sender: Sender, copy: Copy,
+        on_blocked: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._copy = copy
+        self._on_blocked = on_blocked
         self._store = store
         self._session = session
         self._sealer = sealer
@@ -99,11 +114,19 @@ class Receiver:
                 match entry:
                     case RoomEntry():
                         self._room_changed(entry)
+                    case ConnectionEntry():
+                        self._copy.arrived(entry)
                     case MessageEntry(device=device) if device == self._session.signed_in.device:
                         self._sender.arrived(entry)
         inbox.stored_up_to(arrival.entries[-1].seq)
+        self._copy.tell()
+        if any(isinstance(entry, RejectionEntry) and self._is_blocked(entry) for entry in arrival.entries):
+            self._on_blocked()
         if self._hub.heard:
             self._hub.stored([self._event(entry, arrival) for entry in arrival.entries])
+
+    def _is_blocked(self, entry: RejectionEntry) -> bool:
+        return entry.reason == "blocked" and entry.sender == self._session.signed_in.user
 
     def _room_changed(self, entry: RoomEntry) -> None:
         if entry.change in {"removed", "left"} and self._session.signed_in.user in entry.users:
@@ -113,7 +136,11 @@ class Receiver:
 
     def _event(self, entry: Entry, arrival: Arrival) -> EntryEvent:
         if isinstance(entry, MessageEntry):
-            return self.event_of(StoredMessage(entry, entry.id in arrival.late))
+            late = entry.id in arrival.late
+            stored = StoredMessage(entry, late, "late" if late else None)
+            if entry.sender == self._session.signed_in.user:  # its rejection may be here already
+                stored = self._store.mailbox.find(entry.id) or stored
+            return self.open(stored)
         return self.event_of(entry)
 
     def event_of(self, stored: Stored) -> EntryEvent:
@@ -125,6 +152,8 @@ class Receiver:
                 return MessageRejected(seq, message, room, sender, by, reason)
             case RoomEntry(seq, room, change, by_, users, role):
                 return RoomChanged(seq, room, change, by_, users, role)
+            case ConnectionEntry(seq, version, connection, settings):
+                return ConnectionChanged(seq, version, connection, settings)
             case HiddenEntry(seq) | OtherEntry(seq):
                 return EntryHidden(seq)
 
@@ -138,7 +167,7 @@ class Receiver:
             body = None
         return Message(
             entry.seq, entry.id, entry.room, entry.sender, entry.device, entry.sent_at, entry.accepted_at, body,
-            stored.refused,
+            stored.refused, stored.reason,
         )  # fmt: skip
 
     def read_events(self, after: int, limit: int) -> list[EntryEvent]:

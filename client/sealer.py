@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from client.errors import CannotOpen
-from client.protocol.entries import Ciphertext
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
+from client.protocol.opaque import Ciphertext
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from client.errors import LetterlockError, Refused, SendRefused, SignedOut
+from client.connections.gate import Gate
+from client.errors import Blocked, LetterlockError, Refused, SignedOut, send_refused
 from client.events import Hub, MessageAccepted, MessageFailed
 from client.protocol.answers import Accepted, decode_results
-from client.protocol.entries import Ciphertext, MessageEntry
+from client.protocol.changes import blocked_problem
+from client.protocol.entries import MessageEntry
 from client.protocol.frames import BODY_BYTES, Outgoing, message_fields
 from client.protocol.ids import MessageId, RoomId, message_id
+from client.protocol.opaque import Ciphertext
 from client.protocol.outbox import Outbox, Verdict
 from client.protocol.problems import Problem
 from client.sealer import Header, Sealer
@@ -30,7 +33,10 @@ ANSWERS = 1_000
 class Sender:
     """Keeps what is to be sent, hands it to a carrier, and takes the answers. `now_ms` is the device's clock."""
 
-    def __init__(self, store: Store, session: Session, sealer: Sealer, hub: Hub, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, session: Session, sealer: Sealer, hub: Hub, gate: Gate, now_ms: Callable[[], int]
+    ) -> None:
+        self._gate = gate
         self._store = store
         self._session = session
         self._sealer = sealer
@@ -43,10 +49,14 @@ class Sender:
         self.awake = asyncio.Event()
         for draft in store.drafts.waiting():
             self.outbox.add(draft.position, draft.message)
+        self.recheck()
 
     def queue(self, room: RoomId, bodies: Sequence[bytes]) -> list[MessageId]:
-        """Seal and store messages, in one transaction; they will be sent in this order."""
+        """Seal and store messages, in one transaction; they will be sent in this order. Raises Blocked."""
         me = self._session.signed_in
+        if (by := self._gate.closed_by(room)) is not None:
+            raise Blocked(blocked_problem(by), None)
+        self.outbox.stop(room, stopped=False)
         known = self._store.rooms.find(room)
         recipient = known[0].peer_of(me.user) if known else None
         epoch = max(known[0].epoch if known else 0, self._epochs.get(room, 0))
@@ -89,7 +99,7 @@ class Sender:
             return Accepted(entry.id, entry.room, entry.sender, entry.recipient, entry.accepted_at)
         for draft, problem in self._store.drafts.failed():
             if draft.message.id == message:
-                raise SendRefused(problem, message)
+                raise send_refused(problem, message)
         raise LetterlockError(f"{message} is not a message of this device")
 
     def _settle(self, answer: Accepted) -> None:
@@ -115,8 +125,11 @@ class Sender:
 
     def arrived(self, entry: MessageEntry) -> None:
         """One of this user's own messages came back through the mailbox: if its answer was lost, this is it."""
+        answer = Accepted(entry.id, entry.room, entry.sender, entry.recipient, entry.accepted_at)
         if entry.id in self.outbox:
-            self.answered([Accepted(entry.id, entry.room, entry.sender, entry.recipient, entry.accepted_at)])
+            self.answered([answer])
+        elif self._store.drafts.forget_failed(entry.id):  # stopped by a block, when its answer was still to come
+            self._settle(answer)
 
     def refused(self, message: MessageId, problem: Problem) -> None:
         """The server did not take one of these, for now or for good."""
@@ -124,16 +137,43 @@ class Sender:
             case Verdict.ACCEPTED:
                 self._accepted_before(message, problem)
             case Verdict.FAILED:
-                self._store.drafts.fail(message, problem)
-                if (future := self._waiting.pop(message, None)) is not None and not future.done():
-                    future.set_exception(SendRefused(problem, message))
-                    future.exception()  # nobody has to wait for it
-                self._hub.tell(MessageFailed(message, problem))
+                self._fail(message, problem)
+            case Verdict.STOPPED:
+                self._stop(message)
             case Verdict.RESEAL:
                 self._seal_anew(message, problem)
             case Verdict.REPEAT:
                 pass
         self.awake.set()
+
+    def _fail(self, message: MessageId, problem: Problem) -> None:
+        self._store.drafts.fail(message, problem)
+        if (future := self._waiting.pop(message, None)) is not None and not future.done():
+            future.set_exception(send_refused(problem, message))
+            future.exception()  # nobody has to wait for it
+        self._hub.tell(MessageFailed(message, problem))
+
+    def recheck(self) -> None:
+        """Somebody may be blocked now, or no longer: what is not to be sent stops here, and is kept with the reason."""
+        for room in self.outbox.rooms():
+            self.outbox.stop(room, stopped=self._gate.closed_by(room) is not None)
+        self._drop_stopped()
+
+    def disconnected(self) -> None:
+        """The connection is gone: what was on the way goes again, unless a block came meanwhile."""
+        self.outbox.disconnected()
+        self._drop_stopped()
+
+    def _drop_stopped(self) -> None:
+        if stopped := self.outbox.leave_stopped():
+            with self._store.database.transaction():
+                for message in stopped:
+                    self._stop(message)
+            self.awake.set()
+
+    def _stop(self, message: MessageId) -> None:
+        by = self._gate.closed_by(self._store.drafts.get(message).message.room)
+        self._fail(message, blocked_problem(by or "you"))
 
     def _accepted_before(self, message: MessageId, problem: Problem) -> None:
         sent = self._store.drafts.get(message).message
@@ -192,7 +232,7 @@ class RestCarrier:
         try:
             results = decode_results(await self._session.request_once("POST", "messages", body))
         except SignedOut:
-            self._sender.outbox.disconnected()
+            self._sender.disconnected()
             raise
         except LetterlockError as error:
             # No answer, or none that can be read: the outcome is unknown. The same ids are answered as the first time.

@@ -32,6 +32,8 @@ class Session:
         self._patience = patience
         self._refreshing = asyncio.Lock()
         self._clock_is_off = False
+        # Whether the last request that was tried had an answer.
+        self.is_reachable = True
         self._now: SignedIn | None = self._identity.load()
 
     @property
@@ -114,6 +116,18 @@ class Session:
 
     async def request_once(self, method: str, path: str, body: Any = None) -> Any:
         """The same without repeats; an expired token is replaced."""
+        try:
+            answer = await self._with_token(method, path, body)
+        except Unreachable:
+            self.is_reachable = False
+            raise
+        except Refused:
+            self.is_reachable = True
+            raise
+        self.is_reachable = True
+        return answer
+
+    async def _with_token(self, method: str, path: str, body: Any) -> Any:
         token = await self.access()
         try:
             return await self._rest.request(method, path, body, token=token)

@@ -1,36 +1,11 @@
-"""Entries of a mailbox (protocol §3.2), and the bytes inside them."""
+"""Entries of a mailbox (protocol §3.2)."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 
 from client.errors import MalformedFrame
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
-
-
-class Ciphertext(bytes):
-    """A sealed body. Prints its size, never its bytes."""
-
-    def __repr__(self) -> str:
-        return f"<Ciphertext {len(self)} bytes>"
-
-    __str__ = __repr__
-
-
-def to_text(value: bytes) -> str:
-    """Spell bytes for the wire: base64url without padding."""
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
-
-
-def from_text(text: str) -> bytes:
-    """Read base64url without padding; what would not be spelled the same way again is refused."""
-    try:
-        value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise MalformedFrame("not base64url") from error
-    if to_text(value) != text:
-        raise MalformedFrame("not base64url in its only spelling")
-    return value
+from client.protocol.opaque import Ciphertext, from_text
+from client.protocol.relations import Relation, Settings, decode_relation, decode_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +29,7 @@ class MessageEntry:
 
 @dataclass(frozen=True, slots=True)
 class RejectionEntry:
-    """`by` refused `message` of `sender` (protocol §3.3); the sender may send again under a new id."""
+    """`message` of `sender` was refused to `by`: as `late`, then it may be sent again under a new id, or as `blocked`."""
 
     seq: int
     message: MessageId
@@ -80,6 +55,16 @@ class RoomEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionEntry:
+    """The user's connections changed (protocol §5.2): what the user has with another, or the settings."""
+
+    seq: int
+    version: int
+    connection: Relation | None = None
+    settings: Settings | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HiddenEntry:
     """The number is kept, the content is not this user's to see."""
 
@@ -94,7 +79,8 @@ class OtherEntry:
     kind: str
 
 
-Entry = MessageEntry | RejectionEntry | RoomEntry | HiddenEntry | OtherEntry
+Entry = MessageEntry | RejectionEntry | RoomEntry | ConnectionEntry | HiddenEntry | OtherEntry
+KNOWN = {"message", "rejection", "room", "connection", "hidden"}
 
 
 def decode_entry(fields: object) -> Entry:
@@ -128,9 +114,13 @@ def decode_entry(fields: object) -> Entry:
                 tuple(UserId(str(user)) for user in users) if isinstance(users, list) else (),
                 role if isinstance(role, str) else None, members_version,
             )  # fmt: skip
+        case {"kind": "connection", "seq": int(seq), "version": int(version), "connection": dict(connection)}:
+            return ConnectionEntry(seq, version, connection=decode_relation(connection))
+        case {"kind": "connection", "seq": int(seq), "version": int(version), "settings": dict(settings)}:
+            return ConnectionEntry(seq, version, settings=decode_settings(settings))
         case {"kind": "hidden", "seq": int(seq)}:
             return HiddenEntry(seq)
-        case {"kind": str(kind), "seq": int(seq)} if kind not in {"message", "rejection", "room"}:
+        case {"kind": str(kind), "seq": int(seq)} if kind not in KNOWN:
             return OtherEntry(seq, kind)
         case _:
             raise MalformedFrame("an entry of an unknown shape")

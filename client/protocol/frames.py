@@ -7,8 +7,9 @@ from typing import Any, assert_never
 
 from client.errors import MalformedFrame
 from client.protocol.answers import Accepted, decode_accepted
-from client.protocol.entries import Ciphertext, Entry, decode_entry, to_text
+from client.protocol.entries import Entry, decode_entry
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
+from client.protocol.opaque import Ciphertext, to_text
 from client.protocol.problems import Problem, decode_problem
 
 FRAME_BYTES = 65_536

@@ -4,6 +4,9 @@ A room is a *lane*. Several of its messages may be on the way at once (over one 
 keeps their order). As soon as one is refused for the time being, the lane sends nothing until all that is on the way
 is answered; then it starts again from the first that is left, after a back-off. The server on its side refuses the
 later ones (`earlier_send_refused`), so none overtakes.
+
+A lane can be *stopped*: one of the two people of its room blocks the other. Nothing of it is sent or repeated then, and what
+waits in it leaves the outbox (`leave_stopped`); what is on the way is still answered.
 """
 
 import random
@@ -28,6 +31,7 @@ class Verdict(Enum):
     RESEAL = "reseal"  # it has to be sealed for another epoch first, under the same id
     ACCEPTED = "accepted"  # it had been accepted, in an earlier form
     FAILED = "failed"  # it will never be accepted
+    STOPPED = "stopped"  # it would go again, but its room is stopped
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class _Queued:
     position: int
     message: Outgoing
     sent_at: float | None = None  # the last time; None: never
+    turned_away: bool = False  # on this connection, for the time being: the server waits for its repeat
 
 
 @dataclass(slots=True)
@@ -63,6 +68,9 @@ class Outbox:
         self._window = IN_FLIGHT  # how many may be on the way: halved by each refusal of too much, and grown again
         self._backoff = Backoff()
         self._not_before = 0.0  # for all lanes
+        self._stopped: set[RoomId] = set()
+        # The server waits for the repeat of a message that will not go again: only a new connection makes it forget that.
+        self.is_stuck = False
 
     def __len__(self) -> int:
         return len(self._room_of)
@@ -82,7 +90,7 @@ class Outbox:
         if now < self._not_before:
             return taken
         room_left = FRAME_BYTES - 200
-        for room in [room for room, lane in self._lanes.items() if lane.may_send(now)]:
+        for room in [room for room, lane in self._lanes.items() if lane.may_send(now) and room not in self._stopped]:
             lane = self._lanes[room]
             while lane.waiting and len(taken) < FRAME_MESSAGES and self._in_flight < self._window:
                 item = lane.waiting[0]
@@ -121,7 +129,12 @@ class Outbox:
         if problem.code != "epoch_stale" and not problem.may_retry:
             self._leave(message)
             return Verdict.FAILED
+        if room in self._stopped:
+            self.is_stuck = self.is_stuck or problem.code != "epoch_stale"
+            self._leave(message)
+            return Verdict.STOPPED
         item = lane.on_the_way.pop(message)
+        item.turned_away = problem.code != "epoch_stale"
         self._in_flight -= 1
         lane.put_back([item])
         if not lane.settling:
@@ -163,6 +176,22 @@ class Outbox:
         self._leave(message)
         return True
 
+    def rooms(self) -> list[RoomId]:
+        """The rooms that something waits for, or is on the way to."""
+        return list(self._lanes)
+
+    def stop(self, room: RoomId, *, stopped: bool = True) -> None:
+        """Send nothing more in this room; or, `stopped` being False, go on."""
+        self._stopped.add(room) if stopped else self._stopped.discard(room)
+
+    def leave_stopped(self) -> list[MessageId]:
+        """Take out what waits in stopped rooms, in order; whatever was sent already may have been accepted."""
+        leaving = [item for room in self._stopped if room in self._lanes for item in self._lanes[room].waiting]
+        for item in leaving:
+            self.is_stuck = self.is_stuck or item.turned_away
+            self._leave(item.message.id)
+        return [item.message.id for item in sorted(leaving, key=lambda item: item.position)]
+
     def waiting_in(self, room: RoomId) -> list[Outgoing]:
         """The messages of a room that are not on the way."""
         lane = self._lanes.get(room)
@@ -180,13 +209,20 @@ class Outbox:
             lane.put_back(list(lane.on_the_way.values()))
             lane.on_the_way.clear()
             lane.settling = False
+            for item in lane.waiting:
+                item.turned_away = False
         self._in_flight = 0
+        self.is_stuck = False
 
     def next_at(self, now: float) -> float:
         """When `take` will have something without any further event; infinity when it waits for answers."""
         if self._in_flight >= self._window:
             return float("inf")
-        times = [max(lane.not_before, self._not_before, now) for lane in self._lanes.values() if self._ready(lane)]
+        times = [
+            max(lane.not_before, self._not_before, now)
+            for room, lane in self._lanes.items()
+            if self._ready(lane) and room not in self._stopped
+        ]
         return min(times, default=float("inf"))
 
     @staticmethod

@@ -1,10 +1,11 @@
 """The local store: one SQLite file per device, readable by its owner only.
 
-    database   the file, its schema, transactions
-    identity   who this device is, its tokens, its last timestamp
-    mailbox    entries, messages, late marks, refusals
-    rooms      rooms, read positions, receipts
-    drafts     the persistent outbox
+    database     the file, its schema, transactions
+    identity     who this device is, its tokens, its last timestamp
+    mailbox      entries, messages, late marks, refusals
+    rooms        rooms, read positions, receipts
+    drafts       the persistent outbox
+    connections  the copy of contacts and blocks, and changes that wait to be sent
 
 A write costs tens of microseconds (WAL, one transaction per frame), so it is done in place, on the event loop:
 nothing can then happen between the decision and the commit.
@@ -12,6 +13,7 @@ nothing can then happen between the decision and the commit.
 
 from pathlib import Path
 
+from client.store.connections import Connections
 from client.store.database import Database
 from client.store.drafts import Drafts
 from client.store.identity import Identity
@@ -28,6 +30,7 @@ class Store:
         self.mailbox = Mailbox(self.database)
         self.rooms = Rooms(self.database)
         self.drafts = Drafts(self.database)
+        self.connections = Connections(self.database)
 
     def close(self) -> None:
         """Close the file; what was written stays."""

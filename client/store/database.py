@@ -9,7 +9,6 @@ from typing import Any
 
 from client.errors import LetterlockError, StoreInUse
 
-VERSION = 1
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, room TEXT, message TEXT, body TEXT);
@@ -36,6 +35,20 @@ CREATE TABLE drafts (
     ciphertext BLOB NOT NULL, problem TEXT
 );
 """
+CONNECTIONS = """
+CREATE TABLE connections (
+    user TEXT PRIMARY KEY, username TEXT NOT NULL, state TEXT NOT NULL, blocked INTEGER NOT NULL,
+    blocked_by INTEGER NOT NULL, note BLOB NOT NULL, version INTEGER NOT NULL, changed_by TEXT, changed_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX connections_by_name ON connections (username);
+CREATE TABLE changes (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, action TEXT NOT NULL, user TEXT, username TEXT, base_version INTEGER NOT NULL,
+    note BLOB
+);
+"""
+# What each version of the file adds to the one before.
+STEPS = (SCHEMA, CONNECTIONS)
+VERSION = len(STEPS)
 
 
 class Database:
@@ -68,9 +81,10 @@ class Database:
         (version,) = self.one("PRAGMA user_version") or (0,)
         if version > VERSION:
             raise LetterlockError(f"{self.path} was written by a newer version")
-        if version == 0:
-            for statement in SCHEMA.split(";\n"):
+        for step in STEPS[version:]:
+            for statement in step.split(";\n"):
                 self._sqlite.execute(statement)
+        if version < VERSION:
             self._sqlite.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
@@ -109,6 +123,15 @@ class Database:
     def all(self, sql: str, *values: Any) -> list[Any]:
         """Every row."""
         return self._sqlite.execute(sql, values).fetchall()
+
+    def fact(self, name: str) -> Any:
+        """A value that is kept by its name; None without."""
+        row = self.one("SELECT value FROM facts WHERE name = ?", name)
+        return row[0] if row else None
+
+    def put(self, **facts: object) -> None:
+        """Keep values by their names."""
+        self.run_each("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
 
     def close(self) -> None:
         """Close the file."""

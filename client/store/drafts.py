@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from client.protocol.entries import Ciphertext
 from client.protocol.frames import Outgoing
 from client.protocol.ids import MessageId, RoomId, UserId
+from client.protocol.opaque import Ciphertext
 from client.protocol.problems import Problem, decode_problem
 from client.store.database import Database
 
@@ -62,6 +62,10 @@ class Drafts:
         """Refused for good; it stays until the user discards it."""
         fields = {**problem.more, "code": problem.code, "status": problem.status, "detail": problem.detail}
         self._database.run("UPDATE drafts SET problem = ? WHERE id = ?", json.dumps(fields), message)
+
+    def forget_failed(self, message: MessageId) -> bool:
+        """One that counted as refused was accepted after all. False when there is none."""
+        return bool(self._database.run("DELETE FROM drafts WHERE id = ? AND problem IS NOT NULL", message))
 
     def failed(self) -> list[tuple[Draft, Problem]]:
         """What was refused for good, in order."""

@@ -1,7 +1,5 @@
 """Who this device is, its tokens, and the newest timestamp that it has given out."""
 
-from typing import Any
-
 from client.protocol.answers import SignedIn, Tokens
 from client.protocol.ids import DeviceId, UserId
 from client.store.database import Database
@@ -17,13 +15,6 @@ class Identity:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def _fact(self, name: str) -> Any:
-        row = self._database.one("SELECT value FROM facts WHERE name = ?", name)
-        return row[0] if row else None
-
-    def _put(self, **facts: object) -> None:
-        self._database.run_each("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
-
     def load(self) -> SignedIn | None:
         """The sign-in that is stored; None when there is none (any more)."""
         facts = dict(self._database.all("SELECT name, value FROM facts"))
@@ -36,12 +27,12 @@ class Identity:
 
     def owner(self) -> UserId | None:
         """Whose entries are in this store, also after signing out."""
-        return self._fact("user")  # type: ignore[no-any-return]
+        return self._database.fact("user")  # type: ignore[no-any-return]
 
     def save(self, signed_in: SignedIn) -> None:
         """Keep a new sign-in."""
         with self._database.transaction(to_the_disk=True):
-            self._put(
+            self._database.put(
                 user=signed_in.user, username=signed_in.username, device=signed_in.device,
                 device_name=signed_in.device_name,
             )  # fmt: skip
@@ -50,7 +41,7 @@ class Identity:
     def save_tokens(self, tokens: Tokens) -> None:
         """Keep the tokens of a refresh. They go to the disk at once: the old refresh token is spent."""
         with self._database.transaction(to_the_disk=True):
-            self._put(
+            self._database.put(
                 access=tokens.access, access_expires_at=tokens.access_expires_at,
                 refresh=tokens.refresh, refresh_expires_at=tokens.refresh_expires_at,
             )  # fmt: skip
@@ -61,7 +52,7 @@ class Identity:
 
     def next_timestamp(self, now_ms: int) -> int:
         """max(now, the last one + 1 ms), kept: a clock that is set back makes no message late (protocol §3.3)."""
-        last = self._fact("last_sent_at")
+        last = self._database.fact("last_sent_at")
         stamp = now_ms if last is None else max(now_ms, last + 1)
-        self._put(last_sent_at=stamp)
+        self._database.put(last_sent_at=stamp)
         return stamp

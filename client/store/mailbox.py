@@ -6,31 +6,37 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from client.protocol.entries import (
-    Ciphertext,
+    ConnectionEntry,
     Entry,
     HiddenEntry,
     MessageEntry,
     OtherEntry,
     RejectionEntry,
     RoomEntry,
+    decode_entry,
 )
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
 from client.protocol.inbox import Arrival
 from client.protocol.late import Mark, Marks
+from client.protocol.opaque import Ciphertext
+from client.protocol.relations import relation_fields
 from client.store.database import Database
 
 COLUMNS = "m.seq, m.id, m.room, m.sender, m.device, m.recipient, m.sent_at, m.accepted_at, m.alg, m.epoch, m.ciphertext"
+# Refused as late by this user, or as blocked to this user: then the rejection may have come before the message.
+REFUSED = "m.refused, (SELECT r.reason FROM rejections r WHERE r.message = m.id AND r.reason = 'blocked' LIMIT 1)"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message entry, and whether this user has refused it as late."""
+    """A message entry, and whether it was refused: by this user as `late`, or to this user as `blocked`."""
 
     entry: MessageEntry
     refused: bool
+    reason: str | None = None
 
 
-Stored = StoredMessage | RejectionEntry | RoomEntry | HiddenEntry | OtherEntry
+Stored = StoredMessage | RejectionEntry | RoomEntry | ConnectionEntry | HiddenEntry | OtherEntry
 
 
 class Mailbox:
@@ -92,24 +98,31 @@ class Mailbox:
     def read_after(self, seq: int, limit: int) -> list[Stored]:
         """At most `limit` entries after `seq`, in order."""
         rows = self._database.all(
-            f"SELECT e.kind, e.body, m.refused, {COLUMNS}, e.seq FROM entries e LEFT JOIN messages m ON m.seq = e.seq"
+            f"SELECT e.kind, e.body, {REFUSED}, {COLUMNS}, e.seq FROM entries e LEFT JOIN messages m ON m.seq = e.seq"
             " WHERE e.seq > ? ORDER BY e.seq LIMIT ?",
             seq, limit,
         )  # fmt: skip
-        return [_stored(kind, body, refused, columns) for kind, body, refused, *columns in rows]
+        return [_stored(*row) for row in rows]
 
     def messages_of(self, room: RoomId, before: int, limit: int) -> list[StoredMessage]:
         """At most `limit` messages of a room before a seq, newest first."""
         rows = self._database.all(
-            f"SELECT m.refused, {COLUMNS} FROM messages m WHERE m.room = ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?",
+            f"SELECT {REFUSED}, {COLUMNS} FROM messages m WHERE m.room = ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?",
             room, before, limit,
         )  # fmt: skip
-        return [StoredMessage(_message(row[1:]), bool(row[0])) for row in rows]
+        return [_stored_message(*row) for row in rows]
 
     def find(self, message: MessageId) -> StoredMessage | None:
         """A message by its id."""
-        row = self._database.one(f"SELECT m.refused, {COLUMNS} FROM messages m WHERE m.id = ?", message)
-        return StoredMessage(_message(row[1:]), bool(row[0])) if row else None
+        row = self._database.one(f"SELECT {REFUSED}, {COLUMNS} FROM messages m WHERE m.id = ?", message)
+        return _stored_message(*row) if row else None
+
+    def peer_in(self, room: RoomId, me: UserId) -> UserId | None:
+        """The other one of a direct room, as far as the messages here tell."""
+        row = self._database.one(
+            "SELECT sender, recipient FROM messages WHERE room = ? AND recipient IS NOT NULL LIMIT 1", room
+        )
+        return next((UserId(user) for user in row or () if user != me), None)
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:
@@ -120,10 +133,17 @@ def _row(entry: Entry) -> tuple[Any, ...]:
             return entry.seq, "rejection", entry.room, entry.message, json.dumps(asdict(entry))
         case RoomEntry():
             return entry.seq, "room", entry.room, None, json.dumps(asdict(entry))
+        case ConnectionEntry():
+            return entry.seq, "connection", None, None, json.dumps(_connection_fields(entry))
         case HiddenEntry():
             return entry.seq, "hidden", None, None, None
         case OtherEntry():
             return entry.seq, entry.kind, None, None, None
+
+
+def _connection_fields(entry: ConnectionEntry) -> dict[str, Any]:
+    what = {"connection": relation_fields(entry.connection)} if entry.connection else {}
+    return asdict(entry) | {"kind": "connection"} | what
 
 
 def _message_row(entry: MessageEntry, *, refused: bool) -> tuple[Any, ...]:
@@ -140,16 +160,24 @@ def _message(columns: Sequence[Any]) -> MessageEntry:
     )
 
 
-def _stored(kind: str, body: str | None, refused: int | None, columns: Sequence[Any]) -> Stored:
+def _stored_message(refused: int, blocked: str | None, *columns: Any) -> StoredMessage:
+    return StoredMessage(_message(columns), bool(refused or blocked), "late" if refused else blocked)
+
+
+def _stored(kind: str, body: str | None, refused: int, blocked: str | None, *columns: Any) -> Stored:
     seq: int = columns[-1]
     match kind:
         case "message":
-            return StoredMessage(_message(columns), bool(refused))
+            return _stored_message(refused, blocked, *columns)
         case "rejection":
             return RejectionEntry(**json.loads(body or ""))
         case "room":
             fields = json.loads(body or "")
             return RoomEntry(**fields | {"users": tuple(fields["users"])})
+        case "connection" if body is not None:  # without one it was stored by a version that did not know the kind
+            connection = decode_entry(json.loads(body))
+            assert isinstance(connection, ConnectionEntry)
+            return connection
         case "hidden":
             return HiddenEntry(seq)
         case _:

@@ -9,7 +9,17 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
-from client import Client, EntryHidden, Message, MessageRejected, ReceiptReceived, RoomChanged, State, StateChanged
+from client import (
+    Client,
+    ConnectionChanged,
+    EntryHidden,
+    Message,
+    MessageRejected,
+    ReceiptReceived,
+    RoomChanged,
+    State,
+    StateChanged,
+)
 from client.protocol.ids import RoomId, UserId
 from config.demo.ledger import Entry, Line, RoomLedger
 from config.demo.play import Part, Speech
@@ -58,7 +68,7 @@ class Device:
                 case Message():
                     self.heard.append(_entry(event))
                     self._stage.delivered(self, event)
-                case RoomChanged(seq) | EntryHidden(seq) | MessageRejected(seq):
+                case RoomChanged(seq) | ConnectionChanged(seq) | EntryHidden(seq) | MessageRejected(seq):
                     self.heard.append(Entry(seq))
 
     async def end(self) -> None:

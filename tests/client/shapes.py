@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from client.protocol.entries import Ciphertext, MessageEntry
+from client.protocol.entries import MessageEntry
 from client.protocol.frames import Outgoing, Welcome
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
+from client.protocol.opaque import Ciphertext
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 PHONE, LAPTOP = DeviceId("alice's phone"), DeviceId("alice's laptop")

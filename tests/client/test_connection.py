@@ -67,7 +67,7 @@ class TestReceiving:
         socket = await script.socket()
         await socket.welcomes(last_seq=2)
         await socket.says("weather", sky="blue")
-        await socket.says("entries", entries=[{"seq": 1, "kind": "connection", "peer": "?"}, *hidden(2)])
+        await socket.says("entries", entries=[{"seq": 1, "kind": "weather", "sky": "blue"}, *hidden(2)])
 
         assert (await socket.hears("ack"))["seq"] == 2
         assert bob.connects == 1

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from client.errors import MalformedFrame
 from client.protocol import frames
-from client.protocol.entries import Ciphertext, HiddenEntry, OtherEntry, decode_entry, from_text, to_text
+from client.protocol.entries import HiddenEntry, OtherEntry, decode_entry
 from client.protocol.frames import Ack, Hello, OtherFrame, Outgoing, Ping, Read, Reject, Send, Typing
 from client.protocol.ids import MessageId, RoomId, UserId, message_id
+from client.protocol.opaque import Ciphertext, from_text, to_text
 from client.protocol.problems import decode_problem
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -73,7 +74,7 @@ def test_a_frame_of_an_unknown_shape_is_refused(text):
 
 def test_what_a_newer_server_adds_does_no_harm():
     assert frames.decode('{"type": "weather"}') == OtherFrame("weather")
-    assert decode_entry({"seq": 7, "kind": "connection"}) == OtherEntry(7, "connection")
+    assert decode_entry({"seq": 7, "kind": "weather"}) == OtherEntry(7, "weather")
     assert decode_entry({"seq": 7, "kind": "hidden", "why": "?"}) == HiddenEntry(7)
 
 

@@ -43,7 +43,7 @@ def test_what_was_written_is_there_again(store, tmp_path):
         RoomEntry(2, KITCHEN, "added", ALICE, (BOB,), "member", 3),
         RejectionEntry(3, MessageId("m0"), KITCHEN, ALICE, PHONE, BOB, "late", 422),
         HiddenEntry(4),
-        OtherEntry(5, "connection"),
+        OtherEntry(5, "weather"),
     )
     store.mailbox.append(Arrival(entries))
     store.close()

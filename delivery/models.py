@@ -172,7 +172,7 @@ class AbuseAlert(models.Model):
         indexes = [models.Index(fields=["state", "-last_at"], name="alerts_by_state")]
 
     def __str__(self) -> str:
-        return f"alert {self.pk}: device {self.device_id} wrote to {self.recipient_id} {self.count} times"
+        return f"alert {self.pk}"
 
 
 class AlertNotice(models.Model):

@@ -4,7 +4,7 @@ Each action shows first what it would do, and what it did stands in the admin's 
 """
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -92,7 +92,7 @@ class LastFilter(admin.SimpleListFilter):
 class AbuseAlerts(LargeTable):
     """The alerts, the newest messages first."""
 
-    list_display = ("number", "sender", "device", "recipient", "count", "first", "last", "versions", "status")
+    list_display = ("number", "sender", "device_and_client", "recipient", "messages", "when", "versions")
     list_display_links = ("number",)
     list_filter = (StateFilter, ClientFilter, LastFilter)
     show_facets = admin.ShowFacets.NEVER
@@ -102,13 +102,13 @@ class AbuseAlerts(LargeTable):
     actions: ClassVar = ["acknowledge", "suspend", "revoke"]
     change_form_template = "admin/delivery/alert.html"
     fieldsets = (
-        (None, {"fields": ("status", "sender", "device", "client", "recipient", "count", "first", "last")}),
-        ("What was known", {"fields": ("block_version", "reported_version", "accepted_version", "last_message")}),
+        (None, {"fields": ("status", "sender", "device", "client", "recipient", "messages", "first", "last")}),
+        ("What the device knew", {"fields": ("blocked_in", "had_reported", "sent_at_version", "last_message")}),
         ("Looked after", {"fields": ("notes", "handled_by", "handled_at", "told")}),
     )
     readonly_fields = (
-        *("status", "sender", "device", "client", "recipient", "count", "first", "last"),
-        *("block_version", "reported_version", "accepted_version", "last_message", "handled_by", "handled_at", "told"),
+        *("status", "sender", "device", "client", "recipient", "messages", "first", "last"),
+        *("blocked_in", "had_reported", "sent_at_version", "last_message", "handled_by", "handled_at", "told"),
     )
 
     # --- the list ------------------------------------------------------------------------------------------------------
@@ -154,48 +154,73 @@ class AbuseAlerts(LargeTable):
         wanted = Q(sender_id=found) | Q(recipient_id=found) | Q(device_id=found) | Q(last_message_id=found)
         return queryset.filter(wanted), False
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Under its own name."""
+        return super().changelist_view(request, {"title": "Abuse alerts", **(extra_context or {})})
+
     @admin.display(description="alert")
     def number(self, alert: Any) -> str:
-        return f"#{alert.pk}"
+        return f"#{alert.pk}" if alert.state == AbuseAlert.State.OPEN else f"#{alert.pk} done"
 
     @admin.display(description="who")
     def sender(self, alert: Any) -> SafeString | str:
-        return user_link(alert.sender_id, alert.sender_name, "suspended" if alert.sender_suspended else "")
+        return link("user", alert.sender_id, alert.sender_name, "suspended" if alert.sender_suspended else "")
+
+    @admin.display(description="device")
+    def device(self, alert: Any) -> SafeString | str:
+        return link("device", alert.device_id, alert.device_name, "revoked" if alert.device_revoked else "")
 
     @admin.display(description="device and client")
-    def device(self, alert: Any) -> SafeString:
-        if alert.device_name is None:
-            return format_html("gone: {}", alert.device_id)
-        address = reverse("admin:accounts_device_change", args=[alert.device_id])
-        state = " (revoked)" if alert.device_revoked else ""
-        client = client_text(alert.client_name, alert.client_version)
-        return format_html('<a href="{}">{}</a>{}<br><small>{}</small>', address, alert.device_name, state, client)
-
-    @admin.display(description="client at the first message")
-    def client(self, alert: Any) -> str:
-        return client_text(alert.client_name, alert.client_version)
+    def device_and_client(self, alert: Any) -> SafeString:
+        return format_html("{}<br><small>{}</small>", self.device(alert), self.client(alert))
 
     @admin.display(description="to whom")
     def recipient(self, alert: Any) -> SafeString | str:
-        return user_link(alert.recipient_id, alert.recipient_name, "")
+        return link("user", alert.recipient_id, alert.recipient_name, "")
 
-    @admin.display(description="first (UTC)")
-    def first(self, alert: Any) -> str:
-        return f"{alert.first_at:%Y-%m-%d %H:%M:%S}"
+    @admin.display(description="messages")
+    def messages(self, alert: Any) -> str:
+        return f"{alert.count:,}"
 
-    @admin.display(description="last (UTC)")
-    def last(self, alert: Any) -> str:
-        return f"{alert.last_at:%Y-%m-%d %H:%M:%S}"
+    @admin.display(description="last, and first (UTC)")
+    def when(self, alert: Any) -> SafeString:
+        return format_html(
+            '<span style="white-space: nowrap">{}<br><small>{}</small></span>', self.last(alert), self.first(alert)
+        )
 
-    @admin.display(description="versions: block, reported")
+    @admin.display(description="versions")
     def versions(self, alert: Any) -> str:
-        return f"{alert.block_version}, {alert.reported_version}"
+        return f"{alert.block_version} / {alert.reported_version}"
+
+    # --- one alert -------------------------------------------------------------------------------------------------------
 
     @admin.display(description="state")
     def status(self, alert: Any) -> str:
         return str(alert.get_state_display())
 
-    # --- one alert -------------------------------------------------------------------------------------------------------
+    @admin.display(description="client, at the first message")
+    def client(self, alert: Any) -> str:
+        return client_text(alert.client_name, alert.client_version)
+
+    @admin.display(description="first (UTC)")
+    def first(self, alert: Any) -> str:
+        return time_text(alert.first_at)
+
+    @admin.display(description="last (UTC)")
+    def last(self, alert: Any) -> str:
+        return time_text(alert.last_at)
+
+    @admin.display(description="version with the block")
+    def blocked_in(self, alert: Any) -> int:
+        return int(alert.block_version)
+
+    @admin.display(description="reported by the device")
+    def had_reported(self, alert: Any) -> int:
+        return int(alert.reported_version)
+
+    @admin.display(description="at the last message")
+    def sent_at_version(self, alert: Any) -> int:
+        return int(alert.accepted_version)
 
     @admin.display(description="last message")
     def last_message(self, alert: Any) -> SafeString:
@@ -215,7 +240,8 @@ class AbuseAlerts(LargeTable):
     ) -> HttpResponse:
         """With the actions as buttons."""
         buttons = [(name, text) for _, name, text in self.get_actions(request).values()]
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "alert_actions": buttons})
+        context = {"title": f"Abuse alert {object_id}", "subtitle": None, "alert_actions": buttons}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """The notes alone: the drain counts on meanwhile, and a whole row written back would undo it."""
@@ -318,19 +344,25 @@ def client_text(name: str, version: str) -> str:
     return f"{name} {version}".strip() or "says nothing"
 
 
-def user_link(id: UUID, name: str | None, state: str) -> SafeString | str:
-    """A user's name, leading to the user."""
+def time_text(moment: datetime) -> str:
+    """A time of the database, which speaks UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def link(what: str, id: UUID, name: str | None, state: str) -> SafeString | str:
+    """The name of a user or device, leading to its page, and what is the matter with it."""
     if name is None:
         return f"gone: {id}"
-    link = format_html('<a href="{}">{}</a>', reverse("admin:accounts_user_change", args=[id]), name)
-    return format_html("{} ({})", link, state) if state else link
+    shown = format_html('<a href="{}">{}</a>', reverse(f"admin:accounts_{what}_change", args=[id]), name)
+    return format_html("{} ({})", shown, state) if state else shown
 
 
 def told_text(notice: AlertNotice) -> str:
     """One channel's line."""
-    text = notice.get_channel_display()
+    parts = []
     if notice.told_at:
-        text += f": told of {notice.told_count} messages at {notice.told_at:%Y-%m-%d %H:%M:%S} UTC"
+        parts.append(f"told of {notice.told_count:,} messages at {time_text(notice.told_at)} UTC")
     if notice.failures and notice.retry_at:
-        text += f"; failed {notice.failures} times ({notice.last_error}), tried again at {notice.retry_at:%H:%M:%S} UTC"
-    return text
+        failed = f"failed {notice.failures} times ({notice.last_error})"
+        parts.append(f"{failed}, tried again at {notice.retry_at:%H:%M:%S} UTC")
+    return f"{notice.get_channel_display()}: {'; '.join(parts) or 'about to be told'}"

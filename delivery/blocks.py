@@ -13,6 +13,7 @@ import orjson
 from django.db import connection, transaction
 
 from delivery import wake
+from delivery.models import AbuseAlert
 from delivery.pending import NewPending
 from delivery.slots import slot_of
 from kernel import ports
@@ -260,6 +261,11 @@ def deaf_pairs_sql(cursor: Cursor, owed: Mapping[str, Sequence[Origin]]) -> byte
     if not pairs:
         return None
     return cursor.mogrify(DEAF_PAIRS, (uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
+
+
+def alerts_about(device: UUID) -> list[int]:
+    """How many messages each alert about this device counts, the oldest alert first."""
+    return list(AbuseAlert.objects.filter(device_id=device).order_by("id").values_list("count", flat=True))
 
 
 # --- at the drain ------------------------------------------------------------------------------------------------------

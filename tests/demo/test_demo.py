@@ -29,6 +29,8 @@ async def test_ten_seconds_of_the_play_arrive_whole_on_every_device(system):
     assert status == 0, output
     assert "23 users" in output
     assert "Nothing lost, nothing doubled" in output
+    # The scene beside the play: what a client writes that does not care about a block.
+    assert "5 lines: 0 arrive. Staff: 1 alert, 5 messages." in " ".join(output.split())
 
 
 async def test_without_a_system_it_says_so(unused_tcp_port):

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from client import LetterlockError
 from config import running
+from config.demo import hostile
 from config.demo.ledger import Entry, Fault, check
 from config.demo.play import Part, cast_of, parts_of, read_play
 from config.demo.report import print_faults, rooms_table, users_table
@@ -70,7 +71,8 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
     progress = Progress(
         TextColumn("{task.description:10}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )
-    bars = {name: progress.add_task(name, total=None) for name in ("cast", "accepted", "delivered")}
+    bars = {name: progress.add_task(name, total=None) for name in ("cast", "accepted", "delivered", "a block")}
+    progress.update(bars["a block"], total=hostile.STEPS)
     stage = Stage(
         urls, folder, parts, seed=options["seed"], patience=options["patience"],
         told=lambda what, count: progress.advance(bars[what], count),
@@ -85,9 +87,16 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
     console.print(
         f"{len(stage.speakers)} users on {sum(devices.values())} devices perform {len(parts)} scenes at {', '.join(urls)}"
     )
+    block: asyncio.Task[hostile.Outcome] | None = None
     try:
         with progress:
             await stage.gather_cast()
+            block = asyncio.create_task(
+                hostile.perform(
+                    urls, folder, patience=options["patience"], sees_alerts=not options["url"],
+                    told=lambda: progress.advance(bars["a block"]),
+                )
+            )  # fmt: skip
             await stage.open_rooms()
             # Setting up counts, but half of the time is for the play in any case.
             left = None if seconds is None else max(seconds / 2, seconds - (time.monotonic() - began))
@@ -104,9 +113,15 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
             progress.update(bars["delivered"], total=expected)
             settled = await stage.settle()
             late_speaker, history = await stage.join_late()
+            outcome = await block
     finally:
         await stage.close()
-    return _report(console, stage, settled, late_speaker, history, played)
+        if block is not None:
+            block.cancel()
+            await asyncio.gather(block, return_exceptions=True)
+    good = _report(console, stage, settled, late_speaker, history, played)
+    console.print(str(outcome), style="green" if outcome.is_good else "red", highlight=False)
+    return good and outcome.is_good
 
 
 def _report(

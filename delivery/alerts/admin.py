@@ -292,13 +292,15 @@ class AbuseAlerts(LargeTable):
             return TemplateResponse(
                 request, "admin/delivery/alert_action.html", {**self.admin_site.each_context(request), **context}
             )
-        done = 0
+        done = acknowledged = 0
         for alert in alerts:
             with transaction.atomic():
                 done += act(request, alert)
-                if "acknowledge" in request.POST and name != "acknowledge":
-                    self._acknowledge(request, alert)
+                if "acknowledge" in request.POST:
+                    acknowledged += self._acknowledge(request, alert)
         self.message_user(request, done_text(name, done))
+        if acknowledged:
+            self.message_user(request, done_text("acknowledge", acknowledged))
         if "from_page" in request.POST and len(alerts) == 1:
             return HttpResponseRedirect(reverse("admin:delivery_abusealert_change", args=[alerts[0].pk]))
         return None

@@ -234,6 +234,7 @@ class TestActions:
         page = acts(clerk, alert, "suspend", acknowledge="yes")
 
         assert "Suspended 1 user." in page
+        assert "Acknowledged 1 alert." in page
         pair.mallory.refresh_from_db()
         alert.refresh_from_db()
         assert pair.mallory.suspended_at is not None

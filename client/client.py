@@ -69,7 +69,7 @@ class Client:
         self._sender = Sender(self._store, self._session, sealer, self._hub, gate, now_ms)
         copy = Copy(self._store, self._hub, self._connections_changed)
         self._syncer = Syncer(self._store, self._session, copy)
-        self._changes = Changes(self._store, self._session, copy, self._hub, on_conflict, on_lag)
+        self._changes = Changes(self._store, self._session, copy, self._hub, self._syncer, on_conflict, on_lag)
         self.connections = Connections(
             self._store, self._session, self._syncer, self._changes, online=self._is_online, on_press=self._sender.recheck
         )  # fmt: skip

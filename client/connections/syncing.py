@@ -141,12 +141,14 @@ class Changes:
     """Sends what the user pressed, and asks the user back where the server wants that."""
 
     def __init__(
-        self, store: Store, session: Session, copy: Copy, hub: Hub, on_conflict: OnConflict | None, on_lag: OnLag | None
-    ) -> None:
+        self, store: Store, session: Session, copy: Copy, hub: Hub, syncer: Syncer, on_conflict: OnConflict | None,
+        on_lag: OnLag | None,
+    ) -> None:  # fmt: skip
         self._store = store.connections
         self._session = session
         self._copy = copy
         self._hub = hub
+        self._syncer = syncer
         self._on_conflict = on_conflict
         self._on_lag = on_lag
         self._lock = asyncio.Lock()
@@ -224,6 +226,8 @@ class Changes:
         async def ask() -> None:
             try:
                 await settle()
+            except LetterlockError as error:
+                logger.info("asked again later: %s", error)
             finally:
                 self._asking.pop(change.position, None)
                 self.awake.set()
@@ -238,13 +242,20 @@ class Changes:
 
     async def _settle_lag(self, lag: Lag, problem: Problem) -> None:
         before, _, backoff = self._waiting.get(lag.change.position, (None, 0.0, Backoff()))
+        me = self._session.signed_in.device
+        if any(device.id == me for device in lag.devices):
+            # This device did not know of the block when the button was pressed. It does now, and so does its user.
+            await self._syncer.finish()
+            if await _answer(self._on_lag, lag) != "wait":
+                self._give_up(DevicesLag(problem, lag))
+                return
+            self._store.rebase(lag.change, self._store.progress().version)
         # Asked again only when others lag than the time before.
-        as_before = before is not None and before.devices == lag.devices
-        if as_before or await _answer(self._on_lag, lag) == "wait":
-            delay = max(min(LAG_S * 2 ** min(backoff.failures, 10), LAG_MOST_S), problem.retry_after or 0.0)
-            self._waiting[lag.change.position] = lag, time.monotonic() + delay, backoff.failed()
-        else:
+        elif (before is None or before.devices != lag.devices) and await _answer(self._on_lag, lag) != "wait":
             self._give_up(DevicesLag(problem, lag))
+            return
+        delay = max(min(LAG_S * 2 ** min(backoff.failures, 10), LAG_MOST_S), problem.retry_after or 0.0)
+        self._waiting[lag.change.position] = lag, time.monotonic() + delay, backoff.failed()
 
     def _give_up(self, error: ChangeRefused) -> None:
         change = error.change

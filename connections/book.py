@@ -120,7 +120,7 @@ def _json(
     return {
         "user": str(peer),
         "username": username,
-        "state": state,
+        "state": str(state),
         "blocked": blocked,
         "blocked_by": blocked_by,
         "note": urlsafe_b64encode(note).rstrip(b"=").decode(),

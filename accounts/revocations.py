@@ -111,8 +111,9 @@ class Revocations:
                 return
             self._started = True
         session = Session("revocations", statement_timeout="2000")
-        self._poll(session, KEEP_S)
-        threading.Thread(target=self._follow, args=(session,), name="revocations", daemon=True).start()
+        now = time.monotonic()
+        looked_at = now if self._poll(session, KEEP_S) else now - KEEP_S
+        threading.Thread(target=self._follow, args=(session, looked_at), name="revocations", daemon=True).start()
         threading.Thread(target=self._listen, name="revocation-hints", daemon=True).start()
 
     def stop(self) -> None:
@@ -120,15 +121,17 @@ class Revocations:
         self._stopped = True
         self._look.set()
 
-    def _follow(self, session: Session) -> None:
-        looked_at = full_look_at = -math.inf
+    def _follow(self, session: Session, looked_at: float) -> None:
+        full_look_at = -math.inf
         while not self._stopped:
             self._look.wait(POLL_S)
             self._look.clear()
             now = time.monotonic()
             full = now - full_look_at >= FULL_LOOK_S
-            # After an outage, or when this process was frozen, the look reaches back over all of it.
-            if self._poll(session, KEEP_S if full else min(KEEP_S, now - looked_at + OVERLAP_S)):
+            # After an outage, or when this process was frozen, the look reaches back over all of it: tokens have expired by
+            # themselves meanwhile, sockets have not.
+            missed = now - looked_at + OVERLAP_S
+            if self._poll(session, max(KEEP_S, missed) if full else missed):
                 looked_at = now
                 full_look_at = now if full else full_look_at
             self.forget()
@@ -139,7 +142,7 @@ class Revocations:
         """Read the revocations of the last seconds, and who is suspended; False when PostgreSQL did not answer."""
         try:
             with session.cursor() as cursor:
-                cursor.execute(_SELECT, (seconds, KEEP_S))
+                cursor.execute(_SELECT, (seconds, max(KEEP_S, seconds)))
                 rows = cursor.fetchall()
         except psycopg2.Error as error:
             logger.warning("cannot read revocations: %s", type(error).__name__)

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from accounts import suspension
 from accounts.models import Device, User
 from accounts.revocations import KEEP_S, Revocations
+from kernel.database import Session
 from kernel.ids import UserId
 from tests.cast import Cast, ok, until
 
@@ -234,6 +235,22 @@ class TestOneProcess:
             late.stop()
 
         assert not late.is_suspended(mallory.pk)
+
+    @pytest.mark.parametrize("what", ["suspended", "revoked"])
+    def test_what_happened_while_it_was_frozen_still_closes_sockets(self, mallory, what):
+        """Their tokens have expired meanwhile; sockets that stand open have not."""
+        long_ago = Now() - timedelta(seconds=KEEP_S + 300)
+        device = Device.objects.create(user=mallory, name="phone", revoked_at=long_ago if what == "revoked" else None)
+        User.objects.filter(pk=mallory.pk).update(suspended_at=long_ago if what == "suspended" else None)
+        frozen, told = Revocations(), []
+        frozen.subscribe(told.append)
+        frozen.subscribe_to_suspensions(told.append)
+        session = Session("a look")
+
+        frozen._poll(session, KEEP_S + 600)
+        session.close()
+
+        assert (mallory.pk if what == "suspended" else device.pk) in told
 
     async def test_a_subscriber_that_fails_does_not_keep_the_others_from_knowing(self, process, mallory, caplog):
         told: list[UserId] = []

@@ -133,8 +133,8 @@ def test_every_kind_of_entry_is_on_the_page(page):
         for kind, members in rows(page, "### 3.2 Entries")
     }
 
-    assert on_page.keys() == {"message", "rejection", "room", "hidden"}
-    assert {"message", "rejection", "room"} <= {kind.name.lower() for kind in Kind}
+    assert on_page.keys() == {"message", "rejection", "room", "connection", "hidden"}
+    assert {"message", "rejection", "room", "connection"} <= {kind.name.lower() for kind in Kind}
 
 
 def test_a_message_entry_has_the_members_of_the_page(page):
@@ -146,8 +146,10 @@ def test_a_message_entry_has_the_members_of_the_page(page):
 
 
 async def test_the_limits_are_served_as_they_are(cast):
-    assert await (await cast.person("alice")).phone.gets("limits") == table()
-    assert (await cast.http().get("limits")).json() == table()
+    rules = {"connection_consistency": "confirm", "device_grace_days": 30, "disclose_blocks": True}
+
+    assert await (await cast.person("alice")).phone.gets("limits") == table() | rules
+    assert (await cast.http().get("limits")).json() == table() | rules
 
 
 def test_every_limit_that_clients_meet_is_in_the_table():

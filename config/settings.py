@@ -19,6 +19,8 @@ HTTPS = _public.scheme == "https"
 
 DEBUG = False
 SECRET_KEY = env.text("SECRET_KEY", default="") or running.secret(VAR_DIR, "secret_key")
+# Keys that were in use before: what they signed holds until it expires.
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", default="")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=f"127.0.0.1,localhost,[::1],{_public.hostname or ''}")
 
 # Without variables these point at what `manage.py up` started; if it does not run, at a port where nothing listens.

@@ -4,7 +4,7 @@
     →  write, versions + 1  →  an entry for every side that changed  →  delivery's copy (locks mailboxes: last)  →  COMMIT
 
 A book's row is the lock under which everything of its user's connections is written, so versions have no gaps and two
-people who change what they have with each other come one behind the other. Nothing is called while mailboxes are locked.
+people who change what they have with each other come one behind the other.
 """
 
 from collections.abc import Mapping
@@ -171,12 +171,12 @@ def room_opened(by: UUID, peer: UUID, room: UUID, *, device: UUID | None) -> Non
 def lock_books(*users: UUID) -> dict[UUID, Book]:
     """The users' books, locked in the order of ids, made if they are missing. In the caller's transaction."""
     wanted = sorted(set(users))
-    locked = Book.objects.select_for_update().filter(user_id__in=wanted).order_by("user_id")
-    found = {book.user_id: book for book in locked}
-    if len(found) < len(wanted):
-        Book.objects.bulk_create([Book(user_id=user) for user in wanted if user not in found], ignore_conflicts=True)
-        found = {book.user_id: book for book in locked.all()}
-    return found
+    asked = Book.objects.filter(user_id__in=wanted)
+    # Missing ones first: whoever waits for somebody else's INSERT must hold no book.
+    there = set(asked.values_list("user_id", flat=True))
+    if missing := [Book(user_id=user) for user in wanted if user not in there]:
+        Book.objects.bulk_create(missing, ignore_conflicts=True)
+    return {book.user_id: book for book in asked.select_for_update().order_by("user_id")}
 
 
 def lock_pair(user: UUID, peer: UUID) -> tuple[Half, Half]:

@@ -8,6 +8,11 @@ import sys
 def main() -> None:
     """Hand the command line to Django."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:2] in (["web"], ["worker"]):
+        # Before Django loads the apps: metrics stay where they were made.
+        from config.metrics import sharing
+
+        sharing.join()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -8,6 +8,7 @@ of the batch is and its pending rows with it; a client without an answer repeats
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,7 @@ from delivery import wake
 from delivery.acks import AckBook
 from delivery.blocks import deaf_pairs_sql
 from delivery.pending import NewPending, add_sql
+from kernel import metrics
 from kernel.batching import Committer
 from kernel.database import TRANSIENT, Cursor, Session, is_lost
 from kernel.entries import Origin
@@ -164,7 +166,9 @@ class Intake:
 
     def _commit(self, batch: Sequence[Submission]) -> None:
         """Answer every submission of the batch, whatever happens."""
+        started = time.monotonic()
         answers = self._in_order(batch)
+        _count(answers, time.monotonic() - started)
         by_lane: dict[int, tuple[Lane, list[Answer]]] = {}
         for submission, answer in zip(batch, answers, strict=True):
             by_lane.setdefault(id(submission.lane), (submission.lane, []))[1].append(answer)
@@ -269,7 +273,9 @@ class Intake:
         # Committed: from here on nothing may fail the batch.
         if pending:
             wake.slots({line.slot for line in pending})
+            metrics.ACCEPTED.inc(len(inserted))
         if acks:
+            metrics.ACKS.inc(len(acks[1].acks))
             self._on_acked(acks[1].owed_but(deaf))
         for message_id, (place, submission) in fresh.items():
             if message_id in inserted:
@@ -310,6 +316,7 @@ class Intake:
             return self._refuse(submission, IdConflict(accepted_at=stored.accepted_at))
         if submission.lane.refused.get(draft.room) == draft.id:
             del submission.lane.refused[draft.room]
+        metrics.REPEATED.inc()
         return Answer(draft.id, submission.ref, accepted_text(message, stored.accepted_at), None)
 
     def _refuse(self, submission: Submission, error: DomainError) -> Answer:
@@ -320,6 +327,20 @@ class Intake:
         elif refused.get(draft.room) == draft.id:
             del refused[draft.room]
         return _refusal(submission, error)
+
+
+def _count(answers: Sequence[Answer], seconds: float) -> None:
+    """Metrics, and the log's line, of one commit; acks alone are none."""
+    if not answers:
+        return
+    metrics.COMMIT_MESSAGES.observe(len(answers))
+    metrics.COMMIT_SECONDS.observe(seconds)
+    if any(answer.error for answer in answers):
+        metrics.refused(answer.error.code for answer in answers if answer.error)
+    if logger.isEnabledFor(logging.DEBUG):
+        accepted = [answer.id for answer in answers if not answer.error]
+        refused = {answer.id: answer.error.code for answer in answers if answer.error}
+        logger.debug("committed", extra={"accepted": accepted, "refused": refused, "seconds": seconds})
 
 
 def _refusal(submission: Submission, error: DomainError) -> Answer:

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from chat import drafts
 from chat.intake import Answer, Intake, Lane, Submission
-from kernel import rates
-from kernel.errors import DomainError, InvalidInput, Unavailable
+from kernel import metrics, rates
+from kernel.errors import DomainError, InvalidInput, TooManyRequests, Unavailable
 from kernel.ids import now_ms
 from kernel.limits import POST_MESSAGES
 
@@ -42,7 +42,10 @@ def submit(
             refused.append(_refusal(raw, error, ref))
         else:
             good.append(Submission(draft, user, device, lane, ref))
-    return refused + intake.submit(good)
+    refused += intake.submit(good)
+    if refused:
+        metrics.refused(answer.error.code for answer in refused if answer.error)
+    return refused
 
 
 def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
@@ -54,7 +57,11 @@ def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
         raise InvalidInput(f"messages must be a list of 1 to {POST_MESSAGES}", field="messages")
     if _intake is None:
         raise Unavailable(retry_after=1)
-    rates.take("send", device, len(messages))
+    try:
+        rates.take("send", device, len(messages))
+    except TooManyRequests as error:
+        metrics.refused([error.code] * len(messages))
+        raise
     lane = Post(len(messages))
     for place, raw in enumerate(messages):
         lane.take(submit(_intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))

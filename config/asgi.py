@@ -7,7 +7,9 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # What a request asks of the database is short, or it is refused (503). Not in settings.py: migrations and commands take longer.
 # Sessions of kernel/database.py bring their own.
-os.environ.setdefault("PGOPTIONS", "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000")
+os.environ.setdefault(
+    "PGOPTIONS", "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
+)
 
 import django
 
@@ -53,7 +55,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Route one connection by its kind and path."""
     if scope["type"] == "websocket":
         await _socket(scope, receive, send)
-    elif scope["path"].startswith(("/api/", "/healthz", "/readyz")) and not scope["path"].startswith(PAGES):
+    elif scope["path"].startswith(("/api/", "/healthz", "/readyz", "/metrics")) and not scope["path"].startswith(PAGES):
         await api(scope, receive, send)
     else:
         await pages(scope, receive, send)

@@ -1,6 +1,10 @@
 """How faults are logged: a part that is away is one line, a mistake of ours a traceback."""
 
+import datetime as dt
+import json
 import logging
+import os
+from typing import Any
 
 import psycopg2
 import redis
@@ -23,3 +27,34 @@ class OneLine(logging.Filter):
             record.args = None
             record.exc_info = record.exc_text = None
         return True
+
+
+# What every record has; whatever else is in one was given as `extra`.
+OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line: time, level, logger, process, pid, message, the record's `extra`, and `exception`."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": self._process,
+            "pid": os.getpid(),
+            "message": record.getMessage(),
+        }
+        extra = {name: value for name, value in vars(record).items() if name not in OF_EVERY_RECORD}
+        if extra:
+            line["extra"] = extra
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return json.dumps(line, default=repr, skipkeys=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,9 @@ def secret(var: Path, name: str) -> str:
             pass
         draft.unlink()
     return path.read_text().strip()
+
+
+def command() -> str:
+    """Which of the management commands this process is; empty when none."""
+    name, *rest = sys.argv or [""]
+    return rest[0] if rest and name.endswith("manage.py") else ""

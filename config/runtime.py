@@ -25,7 +25,7 @@ from delivery.acks import AckBook, Receipts
 from delivery.frames import CloseCode
 from delivery.host import Host
 from delivery.services import Surroundings
-from kernel import ports
+from kernel import metrics, ports
 from kernel.database import Cursor, Readers, Session
 from kernel.errors import NotFound
 from kernel.limits import PENDING_AGE_S, PENDING_ROWS, RECEIPTS_MS
@@ -203,7 +203,8 @@ class Runtime:
         self._loop.call_soon_threadsafe(self.host.close_user, user, CloseCode.FORBIDDEN)
 
     def _tick(self, now: float) -> None:
-        """About ten times a second: acks that no send has carried along are written, gathered receipts go out."""
+        """About ten times a second: how many sends wait is told; acks that no send has carried along are written, gathered receipts go out."""
+        metrics.WAITING.set(self.intake.backlog)
         if now - self._acked >= ACKS_S and not self.acks.is_empty:
             self._acked = now
             self.intake.flush_acks()

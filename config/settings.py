@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from config import env, queues, running
 from kernel import limits
 
+VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("LETTERLOCK_VAR", default=str(BASE_DIR / "var"))).resolve()
 # Where the embedded servers keep their data; when empty, supervisor/place.py finds a place.
@@ -46,6 +47,11 @@ ABUSE_WEBHOOK_URL = env.text("ABUSE_WEBHOOK_URL", default="")
 ABUSE_WEBHOOK_SECRET = env.text("ABUSE_WEBHOOK_SECRET", default="")
 # The name of this process among the web processes; the supervisor gives each its own.
 HOST_NAME = env.text("HOST_NAME", default="web-1")
+# What this process is called in logs and metrics; the supervisor gives each its own.
+PART_NAME = env.text("PART_NAME", default="") or running.command() or "letterlock"
+# Where the processes of one machine put their figures together; who may read them without being on this machine.
+METRICS_DIR = env.text("METRICS_DIR", default="") or str(VAR_DIR / "run" / "metrics")
+METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
 # Every rate limit is multiplied by this.
 RATE_SCALE = env.decimal("RATE_SCALE", default=1.0, least=0.001)
 # Set behind a proxy that overwrites X-Forwarded-For and X-Forwarded-Proto.
@@ -135,7 +141,7 @@ SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 86_400 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
 # On loopback there is nobody to listen between browser and server. That plain http goes no further is checked by
@@ -183,7 +189,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Letterlock",
     "DESCRIPTION": "Messages that arrive: accepted is never lost, doubled or reordered. The socket is in docs/protocol.md.",
-    "VERSION": "0.1.0",
+    "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -275,12 +281,16 @@ EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
 EMAIL_TIMEOUT = 10
 
 # --- logs: to stderr; the supervisor keeps them ----------------------------------------------------------------------
+LOG_FORMAT = env.choice("LOG_FORMAT", ("plain", "json"), default="plain")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "config.logs.JsonLines", "process": PART_NAME},
+    },
     "filters": {"one_line": {"()": "config.logs.OneLine"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["one_line"]}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["one_line"]}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", default="WARNING")},
     # A request that is refused is the client's affair; only what breaks here is ours.
     "loggers": {"django": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},

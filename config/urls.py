@@ -5,10 +5,12 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import health, problems, public
+from config.metrics.views import metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("connections.urls")),
     path("api/v1/", include("chat.urls")),

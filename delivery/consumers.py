@@ -17,7 +17,7 @@ from delivery import blocks, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
 from delivery.services import Answered, Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
-from kernel import rates
+from kernel import metrics, rates
 from kernel.entries import Entry
 from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
 from kernel.limits import HELLO_S, TYPING_S, UNAUTHENTICATED_SOCKETS, WINDOW
@@ -209,6 +209,7 @@ class SocketConsumer:
                 self.turned_away.setdefault(raw["room"][:36], raw["id"][:36])
             fields = {"id": raw["id"][:36]} if named else {}
             self._refuse(TooManyRequests(retry_after=round(wait, 3), **fields), frame.ref)
+        metrics.refused([TooManyRequests.code] * len(frame.messages))
         if len(self.turned_away) > TURNED_AWAY_ROOMS:
             self.hang_up(CloseCode.RATE_LIMITED)
         self._hang_up_if_stuck()
@@ -291,12 +292,12 @@ class SocketConsumer:
     def pushed(self, batch: list[Entry]) -> None:
         """See `host.Socket.pushed`."""
         if self._session is not None:
-            self._perform(self._session.pushed(batch))
+            self._repair(self._session.pushed(batch), "push")
 
     def known(self, last_seq: int) -> None:
         """See `host.Socket.known`."""
         if self._session is not None:
-            self._perform(self._session.known(last_seq))
+            self._repair(self._session.known(last_seq), "comparison")
 
     def ticked(self, now: float) -> None:
         """See `host.Socket.ticked`."""
@@ -314,6 +315,12 @@ class SocketConsumer:
             self._closing = code
 
     # --- effects -----------------------------------------------------------------------------------------------------------
+
+    def _repair(self, effects: Sequence[Effect], found_by: str) -> None:
+        """The same, counting what had to be read because no push had brought it."""
+        if any(isinstance(effect, ReadPage) for effect in effects):
+            metrics.REPAIRED[found_by].inc()
+        self._perform(effects)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -338,6 +345,7 @@ class SocketConsumer:
             logger.info("a page could not be read: %s", type(error).__name__)
             self._perform(session.failed())
             return
+        metrics.PAGES.inc()
         self._perform(session.page(found))
 
     def _flush_soon(self) -> None:
@@ -357,6 +365,7 @@ class SocketConsumer:
                     await self._send({"type": "websocket.send", "text": text})
             if self._closing is not None and not self._closed:
                 self._closed = True
+                metrics.SOCKETS_CLOSED.labels(int(self._closing)).inc()
                 await self._send({"type": "websocket.close", "code": int(self._closing)})
         except Exception as error:
             logger.debug("a socket went away: %s", type(error).__name__)

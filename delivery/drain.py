@@ -140,6 +140,8 @@ class Batch:
     look: Look | None = None
     texts: list[str] = field(default_factory=list)
     origins: list[Origin | None] = field(default_factory=list)
+    # When the message of each text was accepted (ms); 0 for what is no message.
+    accepted: list[int] = field(default_factory=list)
     to: list[tuple[str, int, int]] = field(default_factory=list)
     # What a block kept from somebody, what a request box holds, and what follows from it (delivery/blocks.py).
     stopped: list[Stopped] = field(default_factory=list)
@@ -278,6 +280,7 @@ def number(
             index = len(batch.texts)
             batch.texts.append(delivery.text)
             batch.origins.append(delivery.origin)
+            batch.accepted.append(delivery.accepted_at)
             if message:
                 index_of[message] = index
         for user in delivery.recipients:

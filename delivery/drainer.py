@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import psycopg2
 import redis
 
-from delivery import alerts, push, wake
+from delivery import alerts, measuring, push, wake
 from delivery.drain import BATCH_ROWS, EVERYTHING, Batch, Look, Poison, Since, drain_batch, set_aside
+from kernel import metrics
 from kernel.database import Session, is_lost
 
 logger = logging.getLogger(__name__)
@@ -109,10 +110,12 @@ class Drainer:
                 raise
             logger.warning("a batch of up to %d deliveries failed: %s", self._rows, type(error).__name__)
             self._rows = max(1, self._rows // 2)
+            metrics.DRAIN_FAILURES.inc()
             return None
         if batch.look:
             self._mark.looked(batch.look, now)
             push.entries(batch)
+            measuring.drained(batch, by="sweeper" if self._skip_locked else "worker", seconds=time.monotonic() - now)
             if batch.told:
                 wake.slots(batch.told)
             if batch.alerts:
@@ -124,6 +127,7 @@ class Drainer:
         logger.error("delivery set aside: pending row %d of slot %d", poison.id, poison.slot)
         with self._session.cursor() as cursor:
             set_aside(cursor, slot=poison.slot, id=poison.id, error=poison.reason)
+        metrics.SET_ASIDE.inc()
 
     def close(self) -> None:
         """Give the session back."""

@@ -16,8 +16,10 @@ from uuid import UUID
 
 from channels.layers import get_channel_layer
 
+from delivery import measuring
 from delivery.push import HOSTS_KEPT_S, group_of
 from delivery.registry import Registry, RegistryAway
+from kernel import metrics
 from kernel.database import Readers
 from kernel.entries import Entry, Origin
 from messages import log
@@ -110,6 +112,8 @@ class Host:
         sockets = self._sockets.setdefault(socket.user, set())
         sockets.add(socket)
         self._count += 1
+        metrics.SOCKETS.set(self._count)
+        metrics.SOCKETS_OPENED.inc()
         if socket.user not in self._routed:
             try:
                 await self._in_thread(lambda: self._registry.route(self.id, add=[socket.user]))
@@ -125,6 +129,7 @@ class Host:
             return
         sockets.discard(socket)
         self._count -= 1
+        metrics.SOCKETS.set(self._count)
         if not sockets:
             del self._sockets[socket.user]
             self._routed.discard(socket.user)
@@ -208,6 +213,7 @@ class Host:
         for user, seq, index in message["to"]:
             if user in self._sockets:
                 entries.setdefault(user, []).append(Entry(seq, texts[index], origins[index]))
+        measuring.received(entries)
         for user, batch in entries.items():
             for socket in tuple(self._sockets.get(user, ())):
                 socket.pushed(batch)

@@ -18,7 +18,7 @@ from django.conf import settings
 from delivery.drain import Batch
 from delivery.registry import Registry, RegistryAway
 from delivery.registry.valkey import ValkeyRegistry
-from kernel import valkey
+from kernel import metrics, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,11 @@ def _message(batch: Batch, to: Sequence[tuple[str, int, int]]) -> dict[str, Any]
 def publish(messages: Mapping[str, Mapping[str, Any]]) -> None:
     """Send one channel-layer message to each of these hosts, in one round trip."""
     client = valkey.client()
-    if not messages or client.is_away:
+    if not messages:
+        return
+    kind = next(iter(messages.values()))["type"]
+    if client.is_away:
+        metrics.PUSH_LOST[kind].inc(len(messages))
         return
     layer: Any = get_channel_layer()
     pipe = client.pipeline(transaction=False)
@@ -108,4 +112,7 @@ def publish(messages: Mapping[str, Mapping[str, Any]]) -> None:
         pipe.execute()
     except redis.RedisError as error:
         client.tripped()
+        metrics.PUSH_LOST[kind].inc(len(messages))
         logger.info("a push was lost (%s); the sockets will find it in their mailboxes", type(error).__name__)
+    else:
+        metrics.PUSHED[kind].inc(len(messages))

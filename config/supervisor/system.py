@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg2
 
 from config import running
+from config.metrics import sharing
 from config.supervisor import ports
 from config.supervisor.place import place_for
 from config.supervisor.postgres import Postgres
@@ -114,6 +115,8 @@ class System:
     def start(self, timeout: float = 180) -> None:
         """Start everything and wait until it is ready. Raises StartFailed, with nothing left running."""
         self._claim()
+        # What a former system counted is not this one's.
+        sharing.clear(Path(self.environment.get("METRICS_DIR") or self.var / "run" / "metrics"))
         try:
             deadline = time.monotonic() + timeout
             self._watch.start()
@@ -272,7 +275,7 @@ class System:
 
     def _program(self, name: str, arguments: list[str], extra: Mapping[str, str], *, says_ready: bool = False) -> None:
         ready = self.var / "run" / f"{name}.ready" if says_ready else None
-        environment = {**self.environment, **extra}
+        environment = {**self.environment, "PART_NAME": name, **extra}
         if ready:
             environment["READY_FILE"] = str(ready)
         self._watch.add(

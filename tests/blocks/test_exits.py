@@ -26,7 +26,6 @@ EXITS = {
     "GET healthz": PUBLIC,
     "GET readyz": PUBLIC,
     "GET metrics": STAFF,
-    "GET metrics": STAFF,
     "ANY admin/": STAFF,
     "GET api/v1/schema": PUBLIC,
     "GET api/v1/docs": PUBLIC,

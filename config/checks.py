@@ -137,3 +137,12 @@ def _is_mail(address: str) -> bool:
     except ValidationError:
         return False
     return True
+
+
+@register(Tags.security)
+def figures_are_not_for_the_world(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """E030: nobody guesses METRICS_TOKEN."""
+    if not settings.METRICS_TOKEN or len(settings.METRICS_TOKEN) >= 16:
+        return []
+    hint = "openssl rand -hex 24"
+    return [Error("METRICS_TOKEN must have at least 16 characters.", hint=hint, id="letterlock.E030")]

@@ -22,6 +22,7 @@ ENVIRONMENT = {"RATE_SCALE": "1000", "LOG_LEVEL": "INFO"}
 
 # What would lead a test to somebody else's servers.
 FOREIGN = ("DATABASE_URL", "VALKEY_URL", "BROKER_URL", "PUBLIC_URL", "ALLOWED_HOSTS", "SECRET_KEY_FILE", "READY_FILE")
+FOREIGN += ("METRICS_DIR", "METRICS_TOKEN", "PART_NAME", "LOG_FORMAT")
 
 
 class Services:

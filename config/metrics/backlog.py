@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 KEPT_S = 3.0
 # A scrape waits so long for a look; one that takes longer is there for the next scrape.
 PATIENCE_S = 0.1
-# What is older says nothing about now.
+# What is older says nothing about now; and a look that takes longer than this is none.
 STALE_S = 60.0
+FROZEN_S = 2.0
 
 
 class Looker:
@@ -34,6 +35,8 @@ class Looker:
         self._session = Session("metrics", statement_timeout="2000")
         self._found: backlog.Figures | None = None
         self._at = -STALE_S
+        # When the look that is under way began.
+        self._since: float | None = None
 
     def look(self) -> backlog.Figures | None:
         """What was found within the last seconds, if need be after a short wait; None when nothing was."""
@@ -46,12 +49,15 @@ class Looker:
             self._done.clear()
             self._asked.set()
         self._done.wait(PATIENCE_S)
-        return self._found if time.monotonic() - self._at < STALE_S else None
+        now, since = time.monotonic(), self._since
+        is_frozen = since is not None and now - since > FROZEN_S
+        return self._found if now - self._at < STALE_S and not is_frozen else None
 
     def _run(self) -> None:
         while True:
             self._asked.wait()
             self._asked.clear()
+            self._since = time.monotonic()
             try:
                 with self._session.cursor() as cursor:
                     self._found, self._at = backlog.figures(cursor), time.monotonic()
@@ -63,6 +69,7 @@ class Looker:
                 logger.exception("the backlog could not be read")
                 self._found = None
                 self._session.close()
+            self._since = None
             self._done.set()
 
 

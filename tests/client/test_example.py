@@ -1,4 +1,4 @@
-"""The example of docs/client.md, as it stands."""
+"""The examples of docs/client.md, as they stand."""
 
 import asyncio
 import re
@@ -6,12 +6,21 @@ import secrets
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-async def test_the_example_of_the_page_runs(system, tmp_path):
+@pytest.mark.parametrize(
+    ("title", "says"),
+    [
+        ("example", ["bob reads Hello, Bob!"]),
+        ("example connections", ["carol's contacts: ['mallory.", "not sent: blocked by peer"]),
+    ],
+)
+async def test_the_examples_of_the_page_run(system, tmp_path, title, says):
     (example,) = re.findall(
-        r"^```python example\n(.*?)^```$", (ROOT / "docs" / "client.md").read_text(), re.MULTILINE | re.DOTALL
+        rf"^```python {title}\n(.*?)^```$", (ROOT / "docs" / "client.md").read_text(), re.MULTILINE | re.DOTALL
     )
     script = tmp_path / "example.py"
     script.write_text(example)
@@ -23,4 +32,5 @@ async def test_the_example_of_the_page_runs(system, tmp_path):
     output, _ = await process.communicate()
 
     assert process.returncode == 0, output.decode()
-    assert "bob reads Hello, Bob!" in output.decode()
+    for words in says:
+        assert words in output.decode()

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from celery import Celery, Task, bootsteps
+from celery import Celery, Task, bootsteps, signals
 from celery.app.amqp import AMQP
 from celery.worker.request import Request
 from kombu.connection import Connection
@@ -56,6 +56,11 @@ class Tick(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Called once, when the worker's timer is there."""
         parent.timer.call_repeatedly(0.5, lambda: None)
+
+
+@signals.setup_logging.connect
+def leave_logs_alone(**_: Any) -> None:
+    """That somebody listens here is why Celery keeps its hands off: settings.LOGGING holds for workers and beat too."""
 
 
 app = Celery("letterlock", amqp=QuickAMQP, task_cls=PromptTask)

@@ -1,5 +1,6 @@
 """One page of settings. Every value comes from the environment or has a safe default; nonsense is refused."""
 
+import logging
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -282,6 +283,8 @@ EMAIL_TIMEOUT = 10
 
 # --- logs: to stderr; the supervisor keeps them ----------------------------------------------------------------------
 LOG_FORMAT = env.choice("LOG_FORMAT", ("plain", "json"), default="plain")
+# Python's warnings too become lines of their own kind.
+logging.captureWarnings(LOG_FORMAT == "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

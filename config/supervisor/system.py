@@ -270,7 +270,9 @@ class System:
         if beat:
             schedule = str(self.var / "run" / "beat")
             self._program(
-                "beat", ["-m", "celery", "-A", "config", "beat", "-l", "WARNING", "--pidfile=", "-s", schedule], {}
+                "beat",
+                ["-m", "celery", "-A", "config", "--quiet", "beat", "-l", "WARNING", "--pidfile=", "-s", schedule],
+                {},
             )
 
     def _program(self, name: str, arguments: list[str], extra: Mapping[str, str], *, says_ready: bool = False) -> None:

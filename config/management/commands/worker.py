@@ -33,7 +33,7 @@ class Command(BaseCommand):
         sweeper.start([group])
         worker_ready.connect(_say_ready)
         app.worker_main([
-            "worker", "--pool", "solo", "--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat",
+            "--quiet", "worker", "--pool", "solo", "--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat",
             "--queues", ",".join([*queues, MAINTENANCE]), "--loglevel", "WARNING", "--hostname", f"group{group}@%h",
         ])  # fmt: skip
 

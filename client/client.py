@@ -224,7 +224,9 @@ class Client:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(driven(self._syncer.step, self._syncer.awake, self._online))
                 tasks.create_task(driven(self._changes.step, self._changes.awake, self._online))
-        except Exception:
+        except* SignedOut:
+            pass  # What waits, waits for the next sign-in.
+        except* Exception:
             logger.exception("connections are not kept in step any more")
 
     def _connections_changed(self, a_block: bool) -> None:
@@ -246,9 +248,12 @@ class Client:
 
     def _carry(self) -> None:
         """Have the outbox sent by REST, if that is how this client sends. The socket does it by itself."""
-        if self._carrier == "rest" and self._session.is_signed_in and self._ended("carrier"):
-            self._tasks["carrier"] = asyncio.create_task(self._carry_by_rest())
+        if self._carrier == "rest" and self._session.is_signed_in:
+            if self._ended("carrier"):
+                self._tasks["carrier"] = asyncio.create_task(self._carry_by_rest())
             self._online.set()
+            self._syncer.want()
+            self._changes.awake.set()
             self._keep_in_step()
 
     async def _carry_by_rest(self) -> None:

@@ -279,7 +279,7 @@ async def _answer(callback: Callable[[Q], Awaitable[str]] | None, question: Q) -
 
 
 async def driven(step: Callable[[], Awaitable[float]], awake: asyncio.Event, online: asyncio.Event) -> None:
-    """Take a step whenever woken, or when the last one said; again, after a back-off, when it failed. Ends when signed out."""
+    """Take a step whenever woken, or when the last one said; again, after a back-off, when it failed. Raises SignedOut."""
     backoff = Backoff()
     while True:
         await online.wait()
@@ -289,7 +289,7 @@ async def driven(step: Callable[[], Awaitable[float]], awake: asyncio.Event, onl
             wait = await step()
             backoff = Backoff()
         except SignedOut:
-            return
+            raise
         except LetterlockError as error:
             logger.info("connections are not in step: %s", error)
             if not (isinstance(error, Refused) and not error.problem.may_retry):

@@ -21,7 +21,7 @@ from client import (
     Refused,
 )
 from tests.cast import until
-from tests.client.conftest import has, live
+from tests.client.conftest import PASSWORD, has, live
 from tests.client.test_receiving import heard
 
 
@@ -272,6 +272,21 @@ class TestSync:
         assert between(laptop, alice) == ("none", False, True)
         assert laptop.connections.version == 1
         await reports(laptop, 1)
+
+    async def test_a_client_that_uses_rest_alone_keeps_in_step_too(self, people, tmp_path):
+        alice, bob, _ = await two(people)
+        await alice.connections.block(bob.me.user)
+        laptop = await people.another_device(alice, carrier="rest")
+
+        await shows(laptop, bob, "none", True, False)
+        await reports(laptop, 1)
+        assert laptop.connections.can_unblock
+        assert (await laptop.connections.unblock(bob.me.user)).blocked is False
+        await laptop.sign_out()
+        await laptop.sign_in(alice.me.username, PASSWORD, device_name="laptop")
+        await reports(laptop, 2)
+        await laptop.connections.block(bob.me.user)
+        await shows(alice, bob, "none", True, False)
 
 
 class TestOffline:

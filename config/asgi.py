@@ -1,6 +1,7 @@
 """The front door of a web process: the socket, the API, and the pages for people."""
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ django.setup()
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBase
+
+from kernel import metrics
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -38,12 +41,15 @@ class ApiHandler(ASGIHandler):
         self._middleware_chain = convert_exception_to_response(self._guarded)
 
     async def _guarded(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.monotonic()
         request.get_host()  # refuses a Host that is not ours
         response: HttpResponseBase = await self._get_response_async(request)  # type: ignore[attr-defined]
         if not response.streaming:
             response.headers.setdefault("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Cache-Control", "no-store")
+        metrics.REQUESTS.labels(response.status_code).inc()
+        metrics.REQUEST_SECONDS.observe(time.monotonic() - started)
         return response
 
 

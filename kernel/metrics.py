@@ -1,6 +1,6 @@
 """Every metric of the product, once. Served at `/metrics` (config/metrics), described for operators in docs/operations.md.
 
-Whoever counts does it per batch and not per message: `ACCEPTED.inc(len(batch))`. An inc costs 2 to 4 µs (docs/adr/0033).
+Whoever counts does it per batch and not per message: `ACCEPTED.inc(len(batch))`. An inc costs 1 to 2 µs (docs/adr/0033).
 What the processes of one machine count is added up by config/metrics/sharing.py; elsewhere (tests, commands) it stays in
 the process. `Figure`s are not counted but looked up when somebody asks.
 """
@@ -59,6 +59,10 @@ COMMIT_MESSAGES = _histogram("commit_messages", "Sends in one commit of the comm
 COMMIT_SECONDS = _histogram("commit_seconds", "How long a commit took, with everything that belongs to it.")
 WAITING = _gauge("committer_waiting_messages", "Sends that wait for the committers.")
 ACKS = _counter("acks_written", "Acknowledgements that were written; each may cover many entries.")
+
+# --- the API: web processes -----------------------------------------------------------------------------------------------
+REQUESTS = _counter("http_requests", "Requests to the API that were answered, by status.", "status")
+REQUEST_SECONDS = _histogram("http_request_seconds", "How long they took.")
 
 # --- sockets: web processes --------------------------------------------------------------------------------------------
 SOCKETS = _gauge("sockets_open", "Sockets that are signed in.")

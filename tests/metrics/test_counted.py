@@ -83,6 +83,7 @@ async def test_what_is_refused_by_its_code_and_what_is_repeated(counted, people)
         assert (await socket.expect("error"))["problem"]["code"] == "not_found"
 
     more = grown(before, Scrape.of(counted.url))
+    assert [more("letterlock_http_requests_total", f"status={status}") for status in (400, 409)] == [1, 2]
     assert more("letterlock_messages_accepted_total") == 1
     assert more("letterlock_messages_repeated_total") == 1
     assert more("letterlock_messages_refused_total", "code=id_conflict") == 1
@@ -164,7 +165,7 @@ async def test_every_metric_is_there_and_only_once(counted):
     answer = Scrape.of(counted.url)
     declared = {family.name: family for family in metrics.REGISTRY.collect()}
     # A counter with labels appears with its first sample.
-    unseen = {"letterlock_messages_refused", "letterlock_sockets_closed"}
+    unseen = {"letterlock_messages_refused", "letterlock_sockets_closed", "letterlock_http_requests"}
 
     assert declared.keys() - answer.families.keys() <= unseen
     assert {name.removesuffix("_total") for name, *_ in metrics.FIGURES} <= answer.families.keys()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -25,6 +25,7 @@ from connections import rules
 from connections.models import Book, Connection
 from connections.rules import Action, Outcome, Side
 from kernel import limits, ports, rates
+from kernel.database import TRANSIENT
 from kernel.errors import AckBeyondSent, Conflict, DomainError, InvalidInput, NotFound, TooLarge
 from kernel.ports import Barrier
 
@@ -104,7 +105,15 @@ def change(user: UUID, device: UUID, request: Request) -> Answer:
     """Make a change, or find it made. Raises `ConnectionChanged`, `DevicesLag`, and what the rules refuse."""
     rates.take("connection", user)
     peer = _peer(user, request)
-    return _change(user, device, peer, request)
+    # Each change may be told to the peer: nobody is kept busy by somebody who presses buttons.
+    rates.take("connection_pair", f"{user}:{peer}")
+    try:
+        return _change(user, device, peer, request)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, TRANSIENT):
+            raise
+        # Somebody else was in the way, and PostgreSQL chose this one to give way.
+        return _change(user, device, peer, request)
 
 
 @transaction.atomic
@@ -220,13 +229,15 @@ def _check_up_to_date(user: UUID, device: UUID, own: Half, request: Request) -> 
         if request.action is Action.UNBLOCK:
             _check_all_know(user, device, own.row.blocked_version, request.base_version)
             return
-    if request.base_version < own.row.version:
+    # Only the user's own devices: what the peer does in between must not keep anybody from blocking the peer.
+    if request.base_version < own.row.own_version:
+        changed_at = own.row.own_changed_at
         raise ConnectionChanged(
             connection=own.json,
             version=own.book.version,
             request=dict(request.raw or {}),
-            changed_by=own.json["changed_by"],
-            changed_at=own.json["changed_at"],
+            changed_by=own.row.own_changed_by and str(own.row.own_changed_by),
+            changed_at=changed_at and books.milliseconds(changed_at),
         )
 
 
@@ -254,7 +265,7 @@ def _check_space(own: Half, other: Half, action: Action) -> None:
     """The limit of the owner's connections; and of those that others have made there. A block is told in any case."""
     if own.is_new and _count(own.book.user_id, OWN) >= limits.CONNECTIONS:
         raise TooLarge(f"you have at most {limits.CONNECTIONS} connections")
-    if action is Action.ADD and other.is_new and _count(other.book.user_id, ~OWN) >= limits.CONNECTIONS:
+    if action is Action.ADD and other.is_new and _count(other.book.user_id, Q(state="incoming")) >= limits.CONNECTIONS:
         raise TooLarge("this user has too many requests")
 
 
@@ -297,6 +308,8 @@ def _apply(half: Half, side: Side, changed_by: UUID | None) -> None:
     if not row.blocked:
         row.hidden_room = None
     row.changed_by, row.changed_at = changed_by, timezone.now()
+    if changed_by is not None:
+        row.own_version, row.own_changed_by, row.own_changed_at = row.version, changed_by, row.changed_at
     row.save()
     _tell(half.book.user_id, {"version": row.version, "connection": half.json})
 

@@ -50,6 +50,10 @@ class Connection(models.Model):
     note = models.BinaryField(default=b"")
     # The newest change; and those at which the present blocks came, 0 without.
     version = models.BigIntegerField()
+    # The newest change by one of the owner's devices, and which: what a device must know of before it changes anything.
+    own_version = models.BigIntegerField(default=0)
+    own_changed_by = models.UUIDField(null=True)
+    own_changed_at = models.DateTimeField(null=True)
     blocked_version = models.BigIntegerField(default=0)
     blocked_by_version = models.BigIntegerField(default=0)
     # Whose doing the newest change was: a device of the owner's, or none (the peer).

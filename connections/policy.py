@@ -32,7 +32,9 @@ def check_may_open(by: UUID, peer: UUID, *, field: str) -> None:
     """Whether `by` may open a direct room with `peer`. Raises `Blocked`, `NotReachable`; in the caller's transaction."""
     own, other = lock_pair(by, peer)
     _check_no_block(own.row.blocked, own.row.blocked_by, field)
-    if other.book.who_may_open == Book.Audience.CONTACTS and other.row.state != Connection.State.CONTACT:
+    # Behind a block that was not told it must look as it looks to the one who asks.
+    seen = own.row if other.row.blocked else other.row
+    if other.book.who_may_open == Book.Audience.CONTACTS and seen.state != Connection.State.CONTACT:
         raise NotReachable(field=field)
 
 

@@ -110,7 +110,8 @@ def decide(action: Action, own: Side, peer: Side, *, disclose: bool, note: bytes
         case Action.REMOVE:
             return Outcome(replace(own, state=NONE), _ended(peer, INCOMING, CONTACT))
         case Action.BLOCK:
-            blocking = replace(_ended(own, *OPEN_REQUESTS), blocked=True)
+            # Whoever is let through again is no stranger any more: nothing waits unseen behind a lifted block.
+            blocking = replace(_ended(own, *OPEN_REQUESTS), blocked=True, held=False)
             told = replace(_ended(peer, *OPEN_REQUESTS), blocked_by=True) if disclose else peer
             return Outcome(blocking, told, forget=own.held, forget_there=peer.held)
         case Action.UNBLOCK:
@@ -128,7 +129,7 @@ def decide_opening(own: Side, peer: Side, *, strangers_wait: bool) -> Outcome:
     _check_may_ask(own)
     if not strangers_wait or peer.state in (REQUESTED, CONTACT):
         return Outcome(own, peer)
-    asking = replace(own, state=REQUESTED)
+    asking = replace(own, state=REQUESTED) if own.state == NONE else own
     # Held all the same behind an untold block: once that is lifted, the owner is a stranger as before.
     waiting = replace(peer, held=True) if peer.blocked else replace(peer, state=INCOMING, held=True)
     return Outcome(asking, waiting)

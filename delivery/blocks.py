@@ -16,7 +16,7 @@ from delivery import wake
 from delivery.models import AbuseAlert
 from delivery.pending import NewPending
 from delivery.slots import slot_of
-from kernel import ports
+from kernel import limits, ports
 from kernel.database import Cursor, number_array, uuid_array
 from kernel.entries import Entry, Origin
 from kernel.ports import Barrier
@@ -47,10 +47,11 @@ ON CONFLICT (recipient_id, sender_id) DO UPDATE SET
 LIFT = "DELETE FROM delivery_blockcopy WHERE recipient_id = %s AND sender_id = %s"
 
 HIDES = "SELECT sender_id, hides_after FROM delivery_blockcopy WHERE recipient_id = %s::uuid AND everywhere"
-FROZEN = (
-    "SELECT recipient_id, hides_after, frozen_reads FROM delivery_blockcopy WHERE sender_id = %s::uuid AND everywhere"
-)
-DEAF = "SELECT recipient_id FROM delivery_blockcopy WHERE sender_id = %s::uuid AND everywhere"
+FROZEN = """
+SELECT recipient_id, hides_after, frozen_reads FROM delivery_blockcopy
+WHERE recipient_id = ANY(%s::uuid[]) AND sender_id = %s::uuid AND everywhere
+"""
+BETWEEN = "SELECT 1 FROM delivery_blockcopy WHERE recipient_id = %s::uuid AND sender_id = %s::uuid AND direct"
 
 # Those of these members who are told nothing of what the user does just now: one blocks the other, or (in a room of two)
 # holds the other's messages.
@@ -66,9 +67,12 @@ SELECT n.reader, n.sender FROM unnest(%s::uuid[], %s::uuid[]) AS n(reader, sende
      LATERAL (SELECT 1 FROM delivery_blockcopy k WHERE k.recipient_id = n.reader AND k.sender_id = n.sender AND k.everywhere LIMIT 1) k
 """
 
-# The drain's block step, in one statement with the mailboxes' last numbers; pair by pair like `DEAF_PAIRS`.
+# The drain's block step, in one statement with the mailboxes' last numbers; pair by pair like `DEAF_PAIRS`. The last column of
+# a mailbox's line is the version of the slot map: another than TAKE saw, and a request box was emptied in between, whose
+# messages come before those that were taken.
 MAILBOXES_AND_BLOCKS = """
-SELECT b.user_id, b.last_seq, NULL::uuid, false, false, false, 0 FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
+SELECT b.user_id, b.last_seq, NULL::uuid, false, false, false, (SELECT sum(version) FROM delivery_slot)
+FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
 UNION ALL
 SELECT k.* FROM unnest(%s::uuid[], %s::uuid[]) AS n(recipient, sender),
      LATERAL (SELECT k.recipient_id, NULL::bigint, k.sender_id, k.everywhere, k.direct, k.held, k.known_version
@@ -80,6 +84,12 @@ INSERT INTO delivery_held (recipient_id, sender_id, pending_id, slot, kind, mess
                            connections_version, payload, created_at)
 SELECT n.*, now()
 FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::smallint[], %s::smallint[], %s::uuid[], %s::uuid[], %s::uuid[], %s::bigint[], %s::text[]) n
+"""
+# Of each pair, how many are held.
+HELD = """
+SELECT n.recipient, n.sender, (SELECT count(*) FROM (
+    SELECT 1 FROM delivery_held h WHERE h.recipient_id = n.recipient AND h.sender_id = n.sender LIMIT %s) h)
+FROM unnest(%s::uuid[], %s::uuid[]) AS n(recipient, sender)
 """
 # With the ids that they had: so they stand before what the sender has written since. Ids below a drain's mark would be
 # looked past; the slot's version makes every drain look again from the beginning (delivery/drain.py, TAKE). A message
@@ -172,7 +182,9 @@ class Blocks:
         """See `kernel.ports.BlockPort.put`."""
         raw = _raw(cursor)
         users = sorted({str(barrier.recipient) for barrier in barriers})
-        cursor.execute(log.make_mailboxes_sql(raw, users) + b";" + log.lock_mailboxes_sql(raw, users))
+        # What is there is locked before what is missing is made, as a drain does it: else the two could wait for each other.
+        lock = log.lock_mailboxes_sql(raw, users)
+        cursor.execute(lock + b";" + log.make_mailboxes_sql(raw, users) + b";" + lock)
         for barrier in barriers:
             recipient, sender = str(barrier.recipient), str(barrier.sender)
             if not (barrier.everywhere or barrier.direct or barrier.held):
@@ -205,17 +217,17 @@ class Blocks:
         with positions.text_cursor() as cursor:
             return hides(cursor, str(user))
 
-    def frozen_for(self, viewer: UUID) -> Mapping[str, tuple[int, Mapping[str, int]]]:
+    def frozen_for(self, viewer: UUID, readers: Collection[str]) -> Mapping[str, tuple[int, Mapping[str, int]]]:
         """See `kernel.ports.BlockPort.frozen_for`."""
         with positions.text_cursor() as cursor:
-            cursor.execute(FROZEN, (str(viewer),))
+            cursor.execute(FROZEN, (uuid_array(readers), str(viewer)))
             return {reader: (delivered, _json(reads)) for reader, delivered, reads in cursor.fetchall()}
 
-    def deaf_to(self, user: UUID) -> Collection[UUID]:
-        """See `kernel.ports.BlockPort.deaf_to`."""
+    def is_between(self, one: UUID, other: UUID) -> bool:
+        """See `kernel.ports.BlockPort.is_between`."""
         with connection.cursor() as cursor:
-            cursor.execute(DEAF, (str(user),))
-            return {reader for (reader,) in cursor.fetchall()}
+            cursor.execute(BETWEEN, (str(one), str(other)))
+            return cursor.fetchone() is not None
 
 
 def _reads(recipient: UUID, sender: UUID) -> dict[str, int]:
@@ -245,7 +257,15 @@ def hides(cursor: Any, user: str) -> dict[str, int]:
 
 def read_page(cursor: Cursor, user: str, after: int, limit: int) -> list[Entry]:
     """A page of the user's mailbox as the user's blocks allow it (`messages.log.read_after`)."""
-    return log.read_after(cursor, user, after, limit, hidden=hides(cursor, user))
+    found = log.read_after(cursor, user, after, limit)
+    # In this order: a block that is answered between the two hides what was read.
+    above = hides(cursor, user)
+    if not above:
+        return found
+    return [
+        log.hidden(entry.seq) if entry.origin and entry.seq > above.get(entry.origin.sender, entry.seq) else entry
+        for entry in found
+    ]
 
 
 def silent(cursor: Cursor, user: str, members: Iterable[str], *, in_direct_room: bool) -> set[str]:
@@ -321,8 +341,17 @@ def _raise(cursor: Cursor, knowing: Sequence[tuple[Stopped, int]]) -> list[Raise
     ]
 
 
-def hold_sql(cursor: Cursor, held: Sequence[tuple[str, NewPending, int]]) -> bytes:
-    """The statement that lays deliveries aside: (recipient, delivery, id of its pending row)."""
+def hold_sql(cursor: Cursor, asked: Sequence[tuple[str, NewPending, int]]) -> bytes:
+    """The statement that lays deliveries aside: (recipient, delivery, id of its pending row). A full box takes no more."""
+    pairs = sorted({(recipient, row.sender or "") for recipient, row, _ in asked})
+    cursor.execute(HELD, (limits.HELD, uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
+    left = {(recipient, sender): limits.HELD - count for recipient, sender, count in cursor.fetchall()}
+    held = []
+    for each in asked:
+        pair = each[0], each[1].sender
+        left[pair] -= 1
+        if left[pair] >= 0:
+            held.append(each)
     rows = [row for _, row, _ in held]
     return cursor.mogrify(
         HOLD,

@@ -7,7 +7,7 @@ Three round trips. What is to be pushed is returned and pushed by the caller, af
 any line, the transaction is undone and the next drain of these queues does it all again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,6 +112,10 @@ class Delivery(NamedTuple):
     accepted_at: int
 
 
+# (recipient, sender) → what keeps the one's messages from the other.
+Stops = dict[tuple[str, str | None], Stop]
+
+
 class Look(NamedTuple):
     """What a look at the pending rows saw: its oldest row, under which slot map, and its snapshot (transaction ids)."""
 
@@ -200,7 +204,11 @@ def deliver(cursor: Cursor, found: Sequence[tuple[Any, ...]], *, full: bool) -> 
     # Cut off by bytes: there may be more although the rows are few.
     full = full or found[-1][-1] + BATCH_BYTES // 16 > BATCH_BYTES
     batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]))
-    last_seqs, stops = open_mailboxes(cursor, deliveries)
+    last_seqs, stops, map_version = open_mailboxes(cursor, deliveries)
+    if map_version != found[0][LOOK][0]:
+        # Slots have moved, or a request box was emptied, since these were taken: there may be older ones now.
+        cursor.execute("ROLLBACK")
+        return Batch(more=True)
     entries = number(deliveries, last_seqs, stops, batch)
     write(cursor, deliveries, entries, last_seqs, batch)
     return batch
@@ -230,10 +238,9 @@ def deliveries_of(found: Sequence[tuple[Any, ...]]) -> list[Delivery]:
     return deliveries
 
 
-def open_mailboxes(
-    cursor: Cursor, deliveries: Sequence[Delivery]
-) -> tuple[dict[str, int], dict[tuple[str, str | None], Stop]]:
-    """Lock the recipients' mailboxes; then, in a later statement, read their last numbers and what keeps whom from whom.
+def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[dict[str, int], Stops, int]:
+    """Lock the recipients' mailboxes; then, in a later statement, read their last numbers, what keeps whom from whom, and the
+    version of the slot map.
 
     Later, because a block locks the blocker's mailbox row before it writes: once it is answered, this sees it.
     """
@@ -242,32 +249,33 @@ def open_mailboxes(
     asked = (uuid_array(users), uuid_array([pair[0] for pair in pairs]), uuid_array([pair[1] for pair in pairs]))
     read = cursor.mogrify(MAILBOXES_AND_BLOCKS, asked)
     cursor.execute(log.lock_mailboxes_sql(cursor, users) + b";" + read)
-    last_seqs, stops = _opened(cursor)
-    if len(last_seqs) < len(users):
+    opened = _opened(cursor)
+    if len(opened[0]) < len(users):
         # First deliveries of new users. ON CONFLICT waits for whoever makes the same mailbox now.
-        missing = sorted(set(users) - last_seqs.keys())
+        missing = sorted(set(users) - opened[0].keys())
         cursor.execute(
             log.make_mailboxes_sql(cursor, missing) + b";" + log.lock_mailboxes_sql(cursor, users) + b";" + read
         )
-        last_seqs, stops = _opened(cursor)
-    return last_seqs, stops
+        opened = _opened(cursor)
+    return opened
 
 
-def _opened(cursor: Cursor) -> tuple[dict[str, int], dict[tuple[str, str | None], Stop]]:
+def _opened(cursor: Cursor) -> tuple[dict[str, int], Stops, int]:
     last_seqs: dict[str, int] = {}
-    stops: dict[tuple[str, str | None], Stop] = {}
+    stops: Stops = {}
+    version = 0
     for user, last_seq, sender, *stop in cursor.fetchall():
         if sender is None:
-            last_seqs[user] = last_seq
+            last_seqs[user], version = last_seq, stop[-1]
         else:
             stops[user, sender] = Stop(*stop)
-    return last_seqs, stops
+    return last_seqs, stops, version
 
 
 def number(
     deliveries: Sequence[Delivery],
     last_seqs: dict[str, int],
-    stops: Mapping[tuple[str, str | None], Stop],
+    stops: Stops,
     batch: Batch,
 ) -> list[log.NewEntry]:
     """Give each recipient the next number for each delivery, in the order of the pending rows; fills `batch`, raises `last_seqs`."""

@@ -32,6 +32,7 @@ PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
 PENDING_AGE_S: Final = 600  # the oldest of them
 PAGE_ENTRIES: Final = 500
 PAGE_ROOMS: Final = 200
+HELD: Final = 1_000  # messages of one stranger in one request box; what is more is dropped
 PAGE_CONNECTIONS: Final = 500
 CONNECTIONS: Final = 10_000  # contacts, blocks and requests of a user; and as many that others have made
 NOTE_BYTES: Final = 1_024  # ciphertext of the note on one of them
@@ -57,6 +58,8 @@ RATES: Final[dict[str, Rate]] = {
     "socket": Rate(burst=300, per_second=30),
     # Per user.
     "lookup": Rate(burst=60, per_second=0.5),
+    # Per user and whom the change is about.
+    "connection_pair": Rate(burst=30, per_second=0.1),
     "connection": Rate(burst=120, per_second=2),
 }
 
@@ -72,6 +75,7 @@ def table() -> dict[str, Any]:
         "devices": DEVICES,
         "page_entries": PAGE_ENTRIES,
         "page_rooms": PAGE_ROOMS,
+        "held": HELD,
         "page_connections": PAGE_CONNECTIONS,
         "connections": CONNECTIONS,
         "note_bytes": NOTE_BYTES,

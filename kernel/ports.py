@@ -82,11 +82,11 @@ class BlockPort(Protocol):
     def hidden_from(self, user: UUID) -> Mapping[str, int]:
         """Sender → the number in the user's mailbox above which the sender's messages are hidden from the user."""
 
-    def frozen_for(self, viewer: UUID) -> Mapping[str, tuple[int, Mapping[str, int]]]:
-        """Who blocks the viewer → all that the viewer learns of this reader's positions: delivered, and read by room."""
+    def frozen_for(self, viewer: UUID, readers: Collection[str]) -> Mapping[str, tuple[int, Mapping[str, int]]]:
+        """Who of these blocks the viewer → all that the viewer learns of this reader's positions: delivered, and read by room."""
 
-    def deaf_to(self, user: UUID) -> Collection[UUID]:
-        """Those who block the user: nothing of what they do is told to the user, and nothing of the user's to them."""
+    def is_between(self, one: UUID, other: UUID) -> bool:
+        """Whether one of the two blocks the other."""
 
 
 class PolicyPort(Protocol):

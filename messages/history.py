@@ -239,7 +239,7 @@ def _deliveries(held: Held) -> list[Delivery]:
         candidates = positions.others_in([held.room], held.sender).get(held.room, [])
     users = [user for user, _ in candidates]
     seqs = positions.seqs_of((user, held.message) for user in users)
-    reached = positions.disclosed_positions(users, held.room, positions.frozen_for(held.sender))
+    reached = positions.disclosed_positions(users, held.room, positions.frozen_for(held.sender, users))
     found = []
     for user, joined_at in candidates:
         seq = seqs.get((user, held.message))

@@ -96,8 +96,8 @@ def _announce(user: UUID, sender: UUID, message_id: UUID, message: Shown) -> Non
         "reason": REASON,
         "status": STATUS,
     }
-    # Somebody who is blocked learns nothing more of the blocker, not even this.
-    tell = [user] if user in ports.blocks.deaf_to(sender) else [sender, user]
+    # Between two of whom one blocks the other nothing passes, in neither direction: not even this.
+    tell = [user] if ports.blocks.is_between(user, sender) else [sender, user]
     with connection.cursor() as cursor:
         # No message_id: that column says which message an entry *is*, once per mailbox.
         ports.mailboxes.put(cursor, recipients=tell, kind=Kind.REJECTION, payload=payload, room_id=message.room)

@@ -5,7 +5,6 @@ tests/promises/test_sql_matches_models.py holds the column names against the mod
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kernel.database import Cursor, bytes_array, number_array, uuid_array
@@ -14,7 +13,6 @@ from messages.entries import HIDDEN, MESSAGE_COLUMNS, message_text, origin_of
 from messages.kinds import Kind
 
 PAGE_BYTES = 786_432
-NOTHING_HIDDEN: Mapping[str, int] = MappingProxyType({})
 
 INSERT_MESSAGES = """
 INSERT INTO message_log_message (id, room_id, sender_id, device_id, recipient_id, sent_at, alg, epoch, ciphertext)
@@ -180,22 +178,15 @@ def append_entries_sql(cursor: Cursor, entries: Sequence[NewEntry], last_seqs: M
     )
 
 
-def read_after(
-    cursor: Cursor, user: str, after: int, limit: int, *, hidden: Mapping[str, int] = NOTHING_HIDDEN
-) -> list[Entry]:
-    """Up to `limit` entries of the user's mailbox behind `after`, in order, at least one, bodies of about `PAGE_BYTES` at most.
-
-    Messages of a sender in `hidden` with a greater number than stands there come as hidden ones.
-    """
+def read_after(cursor: Cursor, user: str, after: int, limit: int) -> list[Entry]:
+    """Up to `limit` entries of the user's mailbox behind `after`, in order, at least one, bodies of about `PAGE_BYTES` at most."""
     cursor.execute(READ_PAGE, (user, after, limit, PAGE_BYTES))
-    found = cursor.fetchall()
-    if not hidden:
-        return [entry_of(row[:-1]) for row in found]
-    # row[2] is the sender, row[10] the number: MESSAGE_COLUMNS, seq.
-    return [
-        Entry(row[10], HIDDEN, None) if row[2] in hidden and row[10] > hidden[row[2]] else entry_of(row[:-1])
-        for row in found
-    ]
+    return [entry_of(row[:-1]) for row in cursor.fetchall()]
+
+
+def hidden(seq: int) -> Entry:
+    """An entry that is not to be seen. Its number stays."""
+    return Entry(seq, HIDDEN, None)
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:
@@ -203,8 +194,8 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
     *message, seq, kind, payload = row
     if kind != Kind.MESSAGE:
         return Entry(seq, payload or HIDDEN, None)
-    if message[0] is None:  # the message is no longer kept; its number stays
-        return Entry(seq, HIDDEN, None)
+    if message[0] is None:  # the message is no longer kept
+        return hidden(seq)
     return Entry(seq, message_text(*message), origin_of(tuple(message)))
 
 

@@ -103,9 +103,9 @@ def disclosed_positions(users: Collection[str], room: str, frozen: Frozen) -> di
     return {user: capped(Position(delivered.get(user, 0), read.get(user, 0)), user, room, frozen) for user in users}
 
 
-def frozen_for(viewer: str) -> Frozen:
-    """Who blocks the viewer, and where the block froze them."""
-    return ports.blocks.frozen_for(UUID(viewer))
+def frozen_for(viewer: str, readers: Collection[str]) -> Frozen:
+    """Who of these blocks the viewer, and where the block froze them."""
+    return ports.blocks.frozen_for(UUID(viewer), readers) if readers else {}
 
 
 def capped(position: Position, user: str, room: str, frozen: Frozen) -> Position:
@@ -152,8 +152,7 @@ def states_of(user: str, page: Sequence[Held]) -> dict[str, State]:
     received = [held for held in page if held.sender != user]
     direct = [held for held in page if held.sender == user and held.recipient is not None]
     group = [held for held in page if held.sender == user and held.recipient is None]
-    frozen = frozen_for(user) if direct or group else {}
-    return {**_of_received(user, received), **_of_direct(direct, frozen), **_of_group(user, group, frozen)}
+    return {**_of_received(user, received), **_of_direct(user, direct), **_of_group(user, group)}
 
 
 def _of_received(user: str, page: Sequence[Held]) -> dict[str, State]:
@@ -166,11 +165,12 @@ def _of_received(user: str, page: Sequence[Held]) -> dict[str, State]:
     return {held.message: State(held.seq <= delivered, held.seq <= read.get(held.room, 0)) for held in page}
 
 
-def _of_direct(page: Sequence[Held], frozen: Frozen) -> dict[str, State]:
+def _of_direct(user: str, page: Sequence[Held]) -> dict[str, State]:
     """Delivered and read when the other one has it and has read it."""
     if not page:
         return {}
     peers = {held.room: held.recipient for held in page if held.recipient is not None}
+    frozen = frozen_for(user, set(peers.values()))
     delivered = delivered_up_to(set(peers.values()))
     rows = ReadPosition.objects.filter(user_id__in=set(peers.values()), room_id__in=peers)
     disclosed = rows.values_list("user_id", "room_id", "disclosed_seq")
@@ -230,12 +230,13 @@ class _Run:
         return seq is not None and seq <= self._reached[user]
 
 
-def _of_group(user: str, page: Sequence[Held], frozen: Frozen) -> dict[str, State]:
+def _of_group(user: str, page: Sequence[Held]) -> dict[str, State]:
     """Delivered and read when all present members who were there when it was sent have it and have read it."""
     by_device: dict[tuple[str, str], list[Held]] = {}
     for held in sorted(page):
         by_device.setdefault((held.room, held.device), []).append(held)
     members = others_in({room for room, _ in by_device}, user)
+    frozen = frozen_for(user, {other for others in members.values() for other, _ in others})
     budget = PAIRS_A_PAGE
     runs: list[tuple[_Run, _Run]] = []
     for (room, _), messages in by_device.items():

@@ -190,7 +190,7 @@ def receipts_of_room(user: UUID, room: UUID) -> list[Receipt]:
     members = [member for member, _ in positions.others_in([str(room)], str(user)).get(str(room), [])]
     if not members:
         return []
-    positions_of = positions.disclosed_positions(members, str(room), positions.frozen_for(str(user)))
+    positions_of = positions.disclosed_positions(members, str(room), positions.frozen_for(str(user), members))
     with positions.text_cursor() as cursor:
         query = _Query(cursor, str(user), str(room))
         by_device = query.own_messages(most=max(10, min(OWN_MESSAGES, LOOK_UPS // len(members))))

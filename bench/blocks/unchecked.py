@@ -5,7 +5,10 @@ from typing import Any
 
 from django.apps import AppConfig
 
-MAILBOXES = "SELECT b.user_id, b.last_seq FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])"
+MAILBOXES = """
+SELECT b.user_id, b.last_seq, (SELECT sum(version) FROM delivery_slot)
+FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
+"""
 
 
 class Unchecked(AppConfig):
@@ -20,15 +23,15 @@ class Unchecked(AppConfig):
         from kernel.database import uuid_array
         from messages import log
 
-        def open_mailboxes(cursor: Any, deliveries: Sequence[Any]) -> tuple[dict[str, int], dict[Any, Any]]:
+        def open_mailboxes(cursor: Any, deliveries: Sequence[Any]) -> tuple[dict[str, int], dict[Any, Any], int]:
             users = sorted({user for delivery in deliveries for user in delivery.recipients})
             read = log.lock_mailboxes_sql(cursor, users) + b";" + cursor.mogrify(MAILBOXES, (uuid_array(users),))
             cursor.execute(read)
-            found = dict(cursor.fetchall())
+            found = cursor.fetchall()
             if len(found) < len(users):
-                missing = sorted(set(users) - found.keys())
+                missing = sorted(set(users) - {row[0] for row in found})
                 cursor.execute(log.make_mailboxes_sql(cursor, missing) + b";" + read)
-                found = dict(cursor.fetchall())
-            return found, {}
+                found = cursor.fetchall()
+            return {user: last_seq for user, last_seq, _ in found}, {}, found[0][2]
 
         drain.open_mailboxes = open_mailboxes

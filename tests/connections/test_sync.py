@@ -125,8 +125,8 @@ WITH made AS (
     VALUES (%s, %s, 'anyone', 'anyone', 'mailbox', 0)
 )
 INSERT INTO connections_connection (owner_id, peer_id, state, blocked, blocked_by, held, note, version, blocked_version,
-                                    blocked_by_version, changed_at)
-SELECT %s, id, 'contact', false, false, false, decode(md5(id::text), 'hex'), row_number() OVER (), 0, 0, now() FROM made
+                                    blocked_by_version, own_version, changed_at)
+SELECT %s, id, 'contact', false, false, false, decode(md5(id::text), 'hex'), row_number() OVER (), 0, 0, 0, now() FROM made
 """
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import secrets
+import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -145,17 +146,33 @@ def _members(folder: Path) -> tuple[list[Member], list[str]]:
 
 def _bury(folder: Path, dead: Iterable[str]) -> None:
     """Add what these have counted to the past and forget them. Gauges go: they say how things are now."""
+    for kind in COUNTED:
+        _read(folder / f"{kind}_{PAST}.db")
     for identity in dead:
         for kind in COUNTED:
-            with contextlib.suppress(FileNotFoundError):
-                found = list(MmapedDict.read_all_values_from_file(folder / f"{kind}_{identity}.db"))
+            if found := _read(folder / f"{kind}_{identity}.db"):
                 past = MmapedDict(str(folder / f"{kind}_{PAST}.db"))
-                for key, value, _, _ in found:
+                for key, value in found:
                     past.write_value(key, past.read_value(key)[0] + value, 0.0)
                 past.close()
         for kind in KINDS:
             (folder / f"{kind}_{identity}.db").unlink(missing_ok=True)
         (folder / f"{identity}.alive").unlink(missing_ok=True)
+
+
+def _read(path: Path) -> list[tuple[str, float]]:
+    """What was counted there. What cannot be read, after the machine lost its power, is removed: it must stop nobody."""
+    try:
+        with path.open("rb") as file:
+            (used,) = struct.unpack("i", file.read(4))
+        if used < 0:
+            raise ValueError("a length below 0")
+        return [(key, value) for key, value, _, _ in MmapedDict.read_all_values_from_file(path)]
+    except FileNotFoundError:
+        return []
+    except (struct.error, RuntimeError, ValueError):
+        path.unlink()
+        return []
 
 
 def _merged(folder: Path, living: set[str]) -> Iterable[Metric]:

@@ -163,3 +163,17 @@ def test_what_a_former_system_counted_is_cleared(counting, tmp_path):
 
     assert {path.name for path in (tmp_path / "metrics").iterdir()} == {"collecting", "kept.txt"}
     assert counting()()["letterlock_messages_accepted_total",] == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x01", b"\xff" * 5_000, b"\x40\x00\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00"])
+def test_what_a_loss_of_power_damaged_stops_nobody(counting, tmp_path, damage):
+    one = counting()
+    one("accept 3")
+    one.dies()
+    other = counting()
+    other("accept 3")
+    other.dies()
+    for path in (tmp_path / "metrics").glob("*.db"):
+        path.write_bytes(damage)
+
+    assert counting()("accept 1")["letterlock_messages_accepted_total",] == 1

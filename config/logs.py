@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 import redis
+from django.core.exceptions import RequestAborted
 from django.db.utils import InterfaceError, OperationalError
 
 AWAY = (redis.RedisError, OSError, psycopg2.OperationalError, psycopg2.InterfaceError, OperationalError, InterfaceError)
@@ -27,6 +28,14 @@ class OneLine(logging.Filter):
             record.args = None
             record.exc_info = record.exc_text = None
         return True
+
+
+class HungUp(logging.Filter):
+    """Drops what asyncio says when a client hangs up in the middle of a request: Django leaves the task that noticed it behind."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is about anything else."""
+        return not (record.exc_info and isinstance(record.exc_info[1], RequestAborted))
 
 
 # What every record has; whatever else is in one was given as `extra`.

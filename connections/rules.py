@@ -127,12 +127,14 @@ def decide_opening(own: Side, peer: Side, *, strangers_wait: bool) -> Outcome:
     its side; what the owner has asked stands with the owner as if it had been asked. Raises `Blocked`.
     """
     _check_may_ask(own)
+    # Whoever opens a room with somebody holds nothing of theirs any more.
+    release, own = own.held, replace(own, held=False)
     if not strangers_wait or peer.state in (REQUESTED, CONTACT):
-        return Outcome(own, peer)
+        return Outcome(own, peer, release=release)
     asking = replace(own, state=REQUESTED) if own.state == NONE else own
     # Held all the same behind an untold block: once that is lifted, the owner is a stranger as before.
     waiting = replace(peer, held=True) if peer.blocked else replace(peer, state=INCOMING, held=True)
-    return Outcome(asking, waiting)
+    return Outcome(asking, waiting, release=release)
 
 
 def _ask(own: Side, peer: Side) -> Outcome:

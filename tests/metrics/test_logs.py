@@ -157,3 +157,24 @@ async def test_every_line_is_an_object_and_tells_no_secret(logging_system):
     assert set(messages) <= says("web-1", "committed")
     assert set(messages) <= says("worker-1", "drained")
     assert set(messages) <= says("web-2", "pushed")
+
+
+def test_a_client_that_hangs_up_is_no_fault_of_ours():
+    """Django leaves the task behind that noticed it, and asyncio complains of that."""
+    import asyncio
+    import logging
+    import sys
+
+    from django.core.exceptions import RequestAborted
+
+    from config.logs import HungUp
+
+    def record_of(error):
+        try:
+            raise error
+        except type(error):
+            return logging.makeLogRecord({"name": "asyncio", "msg": "never retrieved", "exc_info": sys.exc_info()})
+
+    assert not HungUp().filter(record_of(RequestAborted()))
+    assert HungUp().filter(record_of(asyncio.InvalidStateError()))
+    assert HungUp().filter(logging.makeLogRecord({"msg": "plain"}))

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -179,7 +180,7 @@ class SocketConsumer:
             case frames.Hello():
                 self.hang_up(CloseCode.MALFORMED)
             case _ if wait := self._frame_rate.take(1, time.monotonic()):
-                self._refuse(TooManyRequests(retry_after=round(wait, 3)), frame.ref)
+                self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000), frame.ref)
             case frames.Ping():
                 self._out.append(
                     frames.encode({"type": "pong"} if frame.ref is None else {"type": "pong", "ref": frame.ref})
@@ -208,7 +209,7 @@ class SocketConsumer:
             if named:
                 self.turned_away.setdefault(raw["room"][:36], raw["id"][:36])
             fields = {"id": raw["id"][:36]} if named else {}
-            self._refuse(TooManyRequests(retry_after=round(wait, 3), **fields), frame.ref)
+            self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000, **fields), frame.ref)
         metrics.refused([TooManyRequests.code] * len(frame.messages))
         if len(self.turned_away) > TURNED_AWAY_ROOMS:
             self.hang_up(CloseCode.RATE_LIMITED)

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from delivery.models import AbuseAlert, Held, SyncReport
-from kernel import database, ports
+from kernel import database, metrics, ports
 from messages.kinds import Kind
 from tests.blocks.conftest import barrier, block, put, reports, unblock
 from tests.delivery import depot
@@ -195,6 +195,23 @@ class TestAlerts:
             ("acknowledged", 3),
             ("open", 1),
         ]
+
+    def test_metrics_count_what_was_dropped_and_what_was_alerted(self, says, alice, bob, carol, room):
+        names = ("deliveries_stopped", "deliveries_held", "abuse_alerts_opened", "abuse_alert_messages")
+
+        def counted():
+            return [metrics.REGISTRY.get_sample_value(f"letterlock_{name}_total") or 0 for name in names]
+
+        before = counted()
+        block(bob, alice, known_by_blocked=7)
+        put(barrier(carol, alice, held=True))
+        reports(alice.devices[0], 7, seconds_ago=60)
+        says(alice, message(room), message(room), message(direct_room(alice, carol)))
+        drain_all()
+        says(alice, message(room))
+        drain_all()
+
+        assert [after - then for after, then in zip(counted(), before, strict=True)] == [3, 1, 1, 3]
 
     def test_an_earlier_report_of_as_much_counts(self, alice):
         reports(alice.devices[0], 5, seconds_ago=100)

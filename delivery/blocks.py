@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from delivery import wake
 from delivery.models import AbuseAlert
-from delivery.pending import NewPending
+from delivery.pending import NewPending, raw_cursor
 from delivery.slots import slot_of
 from kernel import limits, ports
 from kernel.database import Cursor, number_array, uuid_array
@@ -180,7 +180,7 @@ class Blocks:
 
     def put(self, cursor: Any, barriers: Collection[Barrier]) -> None:
         """See `kernel.ports.BlockPort.put`."""
-        raw = _raw(cursor)
+        raw = raw_cursor(cursor)
         users = sorted({str(barrier.recipient) for barrier in barriers})
         # What is there is locked before what is missing is made, as a drain does it: else the two could wait for each other.
         lock = log.lock_mailboxes_sql(raw, users)
@@ -239,11 +239,6 @@ def _reads(recipient: UUID, sender: UUID) -> dict[str, int]:
 def _json(value: Any) -> Mapping[str, int]:
     found: Mapping[str, int] = orjson.loads(value) if isinstance(value, str) else value
     return found
-
-
-def _raw(cursor: Any) -> Cursor:
-    """The psycopg2 cursor inside Django's wrapper, which alone can `mogrify`."""
-    return getattr(cursor, "cursor", cursor)
 
 
 # --- what exits ask ----------------------------------------------------------------------------------------------------

@@ -109,11 +109,11 @@ class Mailboxes:
         ]
         if rows:
             # The low-water mark counts on a transaction's id being older than its rows' (delivery/drainer.py).
-            cursor.execute(b"SELECT pg_current_xact_id();" + add_sql(_raw(cursor), rows))
+            cursor.execute(b"SELECT pg_current_xact_id();" + add_sql(raw_cursor(cursor), rows))
             transaction.on_commit(lambda: wake.slots(slots))
 
 
-def _raw(cursor: Any) -> Cursor:
+def raw_cursor(cursor: Any) -> Cursor:
     """The psycopg2 cursor inside Django's wrapper, which alone can `mogrify`."""
     return getattr(cursor, "cursor", cursor)
 

@@ -49,6 +49,8 @@ class Device(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     # The newest version of the user's connections that this device has reported as stored (design §7).
     connections_version = models.BigIntegerField(default=0)
+    # Whether the user's signed key document lists this device as a live one: only then may it send sealed messages.
+    is_listed = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         indexes = [

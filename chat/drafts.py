@@ -2,6 +2,7 @@
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from kernel.errors import InvalidInput, TooLarge, UnknownField
@@ -9,6 +10,8 @@ from kernel.limits import BODY_BYTES, ID_CLOCK_SKEW_S
 
 UUID7_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# Sealed epochs (docs/protocol.md §6): the one algorithm whose form is checked here, and the only one allowed by default.
+SEALED_ALG = "chat.e2ee.v1"
 ALG = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -30,7 +33,13 @@ class Draft(NamedTuple):
     recipient: str | None
 
 
-def parse(raw: Any, *, sender: str, now_ms: int) -> Draft:
+# A sealed body (docs/protocol.md §6.6): nonce, then signature, payload and spaces in steps of 64 bytes, then the tag.
+SEALED_LEAST = 156
+SEALED_AROUND = 28
+SEALED_STEP = 64
+
+
+def parse(raw: Any, *, sender: str, now_ms: int, algs: Collection[str]) -> Draft:
     """Check one message object of a send. Raises `InvalidInput`, `UnknownField` or `TooLarge`, with the field at fault."""
     if not isinstance(raw, dict):
         raise InvalidInput("a message must be an object", field="messages")
@@ -53,7 +62,11 @@ def parse(raw: Any, *, sender: str, now_ms: int) -> Draft:
         raise InvalidInput("epoch must be a whole number", field="epoch")
     if not isinstance(alg, str) or not ALG.fullmatch(alg):
         raise InvalidInput("alg must be 1 to 32 of A-Z a-z 0-9 _ . : -", field="alg")
+    if alg not in algs:
+        raise InvalidInput(f"messages are taken under {' or '.join(algs)} only", field="alg")
     ciphertext = decode_bytes(raw.get("ciphertext"))
+    if alg == SEALED_ALG and (len(ciphertext) < SEALED_LEAST or (len(ciphertext) - SEALED_AROUND) % SEALED_STEP):
+        raise InvalidInput(f"ciphertext does not have the form of {SEALED_ALG}", field="ciphertext")
     if "sender" in raw and raw["sender"] != sender:
         raise InvalidInput("sender is not the user of the token", field="sender")
     recipient = raw.get("recipient", "")

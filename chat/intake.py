@@ -16,8 +16,9 @@ from typing import Protocol
 import psycopg2
 
 from accounts.tokens import Suspended
-from chat.drafts import Draft
-from chat.roster import Checked, Roster, Rosters
+from chat.drafts import SEALED_ALG, Draft
+from chat.models import reasons_of
+from chat.roster import Checked, Roster, Rosters, Standing
 from delivery import wake
 from delivery.acks import AckBook
 from delivery.blocks import deaf_pairs_sql
@@ -29,6 +30,7 @@ from kernel.entries import Origin
 from kernel.errors import (
     Conflict,
     DomainError,
+    Forbidden,
     InvalidInput,
     NotFound,
     Overloaded,
@@ -51,10 +53,20 @@ class IdConflict(Conflict):
 
 
 class EpochStale(Conflict):
-    """The room has another epoch: seal anew and send again under the same id."""
+    """The room has another epoch, or needs one: make it if need be, seal anew and send again under the same id.
+
+    `epoch`: the newest, 0 for none yet. `stale`: whether it is outdated; `reasons` (`left`, `keys`, `joined`) say by what.
+    """
 
     code = "epoch_stale"
-    title = "The room has another epoch."
+    title = "The room has another epoch, or needs a new one."
+
+
+class DeviceNotListed(Forbidden):
+    """The user's signed key document does not list this device: nobody could verify what it seals."""
+
+    code = "device_not_listed"
+    title = "Your key document does not list this device."
 
 
 class EarlierSendRefused(Unavailable):
@@ -289,7 +301,7 @@ class Intake:
     def _check(self, cursor: Cursor, batch: Sequence[Submission], *, patient: bool) -> Checked:
         if not batch:
             cursor.execute("BEGIN")
-            return Checked({}, {}, frozenset())
+            return Checked({}, {}, {}, frozenset())
         rooms = {submission.draft.room for submission in batch}
         devices = {submission.device for submission in batch}
         checked = self.rosters.check(cursor, rooms, devices, skip_locked=not patient)
@@ -363,9 +375,19 @@ def _why_not(submission: Submission, checked: Checked) -> DomainError | None:
         return Suspended()
     if draft.recipient != "" and draft.recipient != roster.other(submission.sender):
         return InvalidInput("recipient is not the other user of this room", field="recipient")
-    if draft.epoch != roster.epoch:
-        return EpochStale(epoch=roster.epoch)
+    standing = checked.standings[draft.room]
+    if draft.alg != SEALED_ALG:
+        return None if draft.epoch == roster.epoch else _outdated(roster, standing)
+    if not sender.is_listed:
+        return DeviceNotListed()
+    is_newest = draft.epoch == roster.epoch > 0
+    if standing.stale or not (is_newest or (standing.in_grace and 0 < draft.epoch == roster.epoch - 1)):
+        return _outdated(roster, standing)
     return None
+
+
+def _outdated(roster: Roster, standing: Standing) -> EpochStale:
+    return EpochStale(epoch=roster.epoch, stale=bool(standing.stale), reasons=reasons_of(standing.stale))
 
 
 def _row(submission: Submission, checked: Checked) -> NewMessage:

@@ -17,13 +17,30 @@ class Room(models.Model):
         DIRECT = "direct"
         GROUP = "group"
 
+    class History(models.TextChoices):
+        JOINED = "joined"
+        ALL = "all"
+
+    class Stale(models.IntegerChoices):
+        """Why an epoch is outdated; each is a bit of `stale`."""
+
+        LEFT = 1  # somebody left or was put out, and knows its key
+        KEYS = 2  # a member's encryption key is another one, or a member has one at last
+        JOINED = 4  # somebody came who shall not read what was before
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     # Direct rooms only: the pair, lower id first.
     first_user = models.UUIDField(null=True, blank=True)
     second_user = models.UUIDField(null=True, blank=True)
     members_version = models.BigIntegerField(default=1)
+    # The newest epoch; 0 until there is one. `stale` says why the next sender has to make another: bits of `Stale`.
     epoch = models.IntegerField(default=0)
+    stale = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # Until then messages of the epoch before are still taken: set when only joins led to the newest one.
+    grace_until = models.DateTimeField(null=True, blank=True)
+    # Whether who comes later may read what was written before: then members give them the keys of all epochs.
+    history = models.CharField(max_length=8, choices=History.choices, default=History.JOINED, db_default="joined")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -38,6 +55,11 @@ class Room(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+
+def reasons_of(stale: int) -> list[str]:
+    """The reasons that the bits of `Room.stale` stand for, as the protocol names them."""
+    return [reason.name.lower() for reason in Room.Stale if stale & reason]
 
 
 class Membership(models.Model):

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 
 from accounts import users as accounts
 from chat import roles
@@ -90,6 +90,28 @@ def shared_rooms(one: UUID, other: UUID) -> list[UUID]:
     """The port of kernel/ports.py: the rooms that both are in."""
     theirs = Membership.objects.filter(user_id=other).values("room_id")
     return list(Membership.objects.filter(user_id=one, room_id__in=theirs).values_list("room_id", flat=True))
+
+
+def groups_shared(one: UUID, others: Collection[UUID]) -> set[UUID]:
+    """The port of kernel/ports.py: those of `others` who are in a group with this one."""
+    mine = Membership.objects.filter(user_id=one, room__kind=Room.Kind.GROUP).values("room_id")
+    return set(Membership.objects.filter(user_id__in=others, room_id__in=mine).values_list("user_id", flat=True))
+
+
+def direct_peers(user: UUID) -> set[UUID]:
+    """The port of kernel/ports.py: the other users of this one's direct rooms."""
+    pairs = Room.objects.filter(Q(first_user=user) | Q(second_user=user)).values_list("first_user", "second_user")
+    return {peer for pair in pairs for peer in pair if peer and peer != user}
+
+
+def user_rekeyed(user: UUID) -> None:
+    """The port of kernel/ports.py: the epochs of the user's rooms are outdated from the caller's commit on."""
+    mine = Membership.objects.filter(user_id=user).values("room_id")
+    # In one order for everybody; a send that holds one of them FOR KEY SHARE ends first.
+    ids = list(
+        Room.objects.filter(id__in=mine, epoch__gt=0).order_by("id").select_for_update().values_list("id", flat=True)
+    )
+    Room.objects.filter(id__in=ids).update(stale=F("stale").bitor(Room.Stale.KEYS))
 
 
 # --- policy --------------------------------------------------------------------------------------------------------
@@ -178,7 +200,7 @@ def add_members(by: UUID, room_id: UUID, users: Collection[UUID]) -> RoomState:
         _check_size(len(present) + len(new))
         check_may_add(by, new, field="users")
         _join(room, dict.fromkeys(new, Role.MEMBER))
-        _next_version(room)
+        _next_version(room, outdated=Room.Stale.JOINED if room.history == Room.History.JOINED else None)
         _announce(room, "added", by, new, role=Role.MEMBER, tell=[*present, *new])
     return _states([room])[0]
 
@@ -189,7 +211,7 @@ def remove_member(by: UUID, room_id: UUID, user: UUID) -> None:
     room, present = _change(by, room_id)
     roles.check_may_remove(present, by, user)
     Membership.objects.filter(room=room, user_id=user).delete()
-    _next_version(room)
+    _next_version(room, outdated=Room.Stale.LEFT)
     _announce(room, "removed", by, [user], tell=present)
 
 
@@ -211,7 +233,7 @@ def leave(by: UUID, room_id: UUID) -> None:
     room, present = _change(by, room_id)
     roles.check_may_leave(present, by)
     Membership.objects.filter(room=room, user_id=by).delete()
-    _next_version(room)
+    _next_version(room, outdated=Room.Stale.LEFT)
     _announce(room, "left", by, [by], tell=present)
 
 
@@ -261,9 +283,12 @@ def _join(room: Room, users: dict[UUID, Any]) -> None:
     Membership.objects.bulk_create(Membership(room=room, user_id=user, role=role) for user, role in users.items())
 
 
-def _next_version(room: Room) -> None:
-    Room.objects.filter(id=room.id).update(members_version=F("members_version") + 1)
+def _next_version(room: Room, *, outdated: Room.Stale | None = None) -> None:
+    """Another version of the members; `outdated`: and a reason why the room's epoch must not be sealed under any more."""
     room.members_version += 1  # the row is ours until the commit
+    if outdated is not None and room.epoch:
+        room.stale |= outdated
+    Room.objects.filter(id=room.id).update(members_version=room.members_version, stale=room.stale)
 
 
 def _announce(

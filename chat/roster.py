@@ -1,8 +1,9 @@
 """The room state that sending needs, cached per process and proved fresh inside every commit.
 
-The cache is only a guess: a commit reads `members_version` and `epoch` of its rooms FOR KEY SHARE, which waits for a
-membership change in progress (FOR UPDATE) and holds off the next one, and reloads what differs. So a removed member
-cannot post after the removal was answered, in any process, and no invalidation has to arrive anywhere.
+The cache is only a guess: a commit reads `members_version`, `epoch` and `stale` of its rooms FOR KEY SHARE, which waits for
+a change of members or epoch in progress (FOR UPDATE) and holds off the next one, and reloads what differs. So a removed
+member cannot post after the removal was answered, nothing is accepted under an epoch that was outdated by then, in any
+process, and no invalidation has to arrive anywhere.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,10 +14,13 @@ from delivery.slots import slots_of
 from kernel.database import Cursor, uuid_array
 
 CHECK = """
-WITH rooms AS (SELECT id, members_version, epoch FROM chat_room WHERE id = ANY(%s::uuid[]) ORDER BY id FOR KEY SHARE {skip})
-SELECT true, id, members_version, epoch, false, false FROM rooms
+WITH rooms AS (
+    SELECT id, members_version, epoch, stale, coalesce(grace_until > now(), false) AS in_grace
+    FROM chat_room WHERE id = ANY(%s::uuid[]) ORDER BY id FOR KEY SHARE {skip}
+)
+SELECT true, id, members_version, epoch, stale, in_grace, false, false FROM rooms
 UNION ALL
-SELECT false, d.id, d.connections_version, 0, d.revoked_at IS NOT NULL, u.suspended_at IS NOT NULL
+SELECT false, d.id, d.connections_version, 0, 0, d.is_listed, d.revoked_at IS NOT NULL, u.suspended_at IS NOT NULL
 FROM accounts_device d JOIN accounts_user u ON u.id = d.user_id WHERE d.id = ANY(%s::uuid[])
 """
 
@@ -47,10 +51,18 @@ class Roster:
         return next((member for member in self.members if member != user), None) if self.is_direct else None
 
 
+class Standing(NamedTuple):
+    """How a room's newest epoch stands: bits of `Room.Stale`, and whether the one before it is still taken."""
+
+    stale: int
+    in_grace: bool
+
+
 class Sender(NamedTuple):
     """What a commit sees of a sending device."""
 
     connections_version: int
+    is_listed: bool
     is_revoked: bool
     is_suspended: bool
 
@@ -59,6 +71,7 @@ class Checked(NamedTuple):
     """The rooms and devices of a batch, true for as long as its transaction holds its locks."""
 
     rooms: dict[str, Roster]
+    standings: dict[str, Standing]
     senders: dict[str, Sender]
     locked_out: frozenset[str]
 
@@ -77,12 +90,15 @@ class Rosters:
         statement = "BEGIN;" + CHECK.format(skip="SKIP LOCKED" if skip_locked else "")
         cursor.execute(statement, (uuid_array(rooms), uuid_array(devices)))
         found: dict[str, tuple[int, int]] = {}
+        standings: dict[str, Standing] = {}
         senders: dict[str, Sender] = {}
-        for is_room, id, version, epoch, revoked, suspended in cursor.fetchall():
+        # `flag`: of a room, whether it is in grace; of a device, whether it is listed.
+        for is_room, id, version, epoch, stale_bits, flag, revoked, suspended in cursor.fetchall():
             if is_room:
                 found[id] = version, epoch
+                standings[id] = Standing(stale_bits, flag)
             else:
-                senders[id] = Sender(version, revoked, suspended)
+                senders[id] = Sender(version, flag, revoked, suspended)
         current = {}
         stale = []
         for room, versions in found.items():
@@ -94,7 +110,7 @@ class Rosters:
         if stale:
             current.update(self.load(cursor, stale))
         locked_out = frozenset(rooms) - found.keys() if skip_locked else frozenset()
-        return Checked(current, senders, locked_out)
+        return Checked(current, standings, senders, locked_out)
 
     def load(self, cursor: Cursor, rooms: Iterable[str]) -> dict[str, Roster]:
         """Read these rooms into the cache."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from chat import drafts
 from chat.intake import Answer, Intake, Lane, Submission
 from kernel import metrics, rates
@@ -36,7 +38,7 @@ def submit(
     good: list[Submission] = []
     for raw in messages:
         try:
-            draft = drafts.parse(raw, sender=user, now_ms=now)
+            draft = drafts.parse(raw, sender=user, now_ms=now, algs=settings.MESSAGE_ALGS)
         except DomainError as error:
             _give_up(raw, lane)
             refused.append(_refusal(raw, error, ref))

@@ -43,7 +43,7 @@ class Sealer(Protocol):
 class NoEncryption:
     """Passes bodies through AS THEY ARE: the server, its backups and its staff can read them."""
 
-    alg = "none.v1"
+    alg = "opaque.v1"
 
     def seal(self, header: Header, body: bytes) -> Ciphertext:
         """The body itself."""

@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from chat.drafts import ALG, SEALED_ALG
 from delivery.alerts import mail, webhook
 
 # Wire formats that we write ourselves (docs/adr/0011): another version may read them differently.
@@ -137,6 +138,18 @@ def _is_mail(address: str) -> bool:
     except ValidationError:
         return False
     return True
+
+
+@register(Tags.security)
+def messages_are_sealed(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """E040, W041: there is an algorithm, of a name that the protocol allows, and none that we do not know."""
+    wrong = [alg for alg in settings.MESSAGE_ALGS if not ALG.fullmatch(alg)]
+    if wrong or not settings.MESSAGE_ALGS:
+        return [Error("MESSAGE_ALGS must be one or more of 1 to 32 of A-Z a-z 0-9 _ . : - each.", id="letterlock.E040")]
+    if strangers := [alg for alg in settings.MESSAGE_ALGS if alg != SEALED_ALG]:
+        hint = f"Only of {SEALED_ALG} does the server check that a body has the form of a sealed one."
+        return [Warning(f"MESSAGE_ALGS allows {', '.join(strangers)}.", hint=hint, id="letterlock.W041")]
+    return []
 
 
 @register(Tags.security)

@@ -46,6 +46,9 @@ ADMINS = [("Staff", address) for address in env.words("ALERT_MAILS", default="")
 SERVER_EMAIL = env.text("ALERT_MAIL_FROM", default="letterlock@localhost")
 ABUSE_WEBHOOK_URL = env.text("ABUSE_WEBHOOK_URL", default="")
 ABUSE_WEBHOOK_SECRET = env.text("ABUSE_WEBHOOK_SECRET", default="")
+# What a message's `alg` may be. The server sees only that the form of a sealed body is right: another algorithm is a promise
+# of whoever names it here that its bodies are sealed too (docs/threat-model.md).
+MESSAGE_ALGS = env.words("MESSAGE_ALGS", default="chat.e2ee.v1")
 # The name of this process among the web processes; the supervisor gives each its own.
 HOST_NAME = env.text("HOST_NAME", default="web-1")
 # What this process is called in logs and metrics; the supervisor gives each its own.

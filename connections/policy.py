@@ -13,7 +13,7 @@ from connections.models import Book, Connection
 from connections.rules import Blocked
 from kernel.errors import Forbidden
 
-__all__ = ("check_may_add", "check_may_open", "hidden_rooms", "may_see_profile", "room_opened")
+__all__ = ("check_may_add", "check_may_open", "contacts_of", "hidden_rooms", "may_see_profile", "room_opened")
 
 
 class NotReachable(Forbidden):
@@ -26,6 +26,12 @@ class NotReachable(Forbidden):
 def may_see_profile(viewer: UUID, user: UUID) -> bool:
     """Whether `viewer` may look up `user`: not where `user` blocks `viewer`, and that one was told."""
     return not Connection.objects.filter(owner_id=viewer, peer_id=user, blocked_by=True).exists()
+
+
+def contacts_of(user: UUID) -> Collection[UUID]:
+    """Whom the user has as a contact."""
+    rows = Connection.objects.filter(owner_id=user, state=Connection.State.CONTACT)
+    return list(rows.values_list("peer_id", flat=True))
 
 
 def check_may_open(by: UUID, peer: UUID, *, field: str) -> None:

@@ -43,6 +43,18 @@ class RosterPort(Protocol):
     def shared_rooms(self, one: UUID, other: UUID) -> Collection[UUID]:
         """The rooms that both are in."""
 
+    def groups_shared(self, one: UUID, others: Collection[UUID]) -> Collection[UUID]:
+        """Those of `others` who are in a group with this one."""
+
+    def direct_peers(self, user: UUID) -> Collection[UUID]:
+        """The other users of this one's direct rooms."""
+
+    def user_rekeyed(self, user: UUID) -> None:
+        """The user has another encryption key: the epochs of the user's rooms are outdated from the caller's commit on.
+
+        Locks rooms, by id; call it behind the locks of keys and before those of mailboxes.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
@@ -94,6 +106,9 @@ class PolicyPort(Protocol):
 
     def may_see_profile(self, viewer: UUID, user: UUID) -> bool:
         """Whether `viewer` may look up `user`."""
+
+    def contacts_of(self, user: UUID) -> Collection[UUID]:
+        """Whom the user has as a contact."""
 
 
 class _Unbound:

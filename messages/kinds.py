@@ -11,3 +11,4 @@ class Kind(models.IntegerChoices):
     ROOM = 3
     CONNECTION = 4
     EPOCH = 5
+    KEYS = 6

@@ -172,7 +172,7 @@ class Device:
             "id": new_id(),
             "room": room,
             "sent_at": self._last_sent_at,
-            "alg": "chat.e2ee.v1",
+            "alg": "opaque.v1",
             "epoch": 0,
             "ciphertext": b64(body),
         } | fields

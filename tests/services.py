@@ -18,7 +18,8 @@ import pytest
 from config.supervisor.system import System
 
 # Tests make many requests from one address; a test of the rates themselves sets its own.
-ENVIRONMENT = {"RATE_SCALE": "1000", "LOG_LEVEL": "INFO"}
+# Tests of the path of a message need no keys: its bodies are opaque, under an algorithm that only they allow.
+ENVIRONMENT = {"RATE_SCALE": "1000", "LOG_LEVEL": "INFO", "MESSAGE_ALGS": "chat.e2ee.v1,opaque.v1"}
 
 # What would lead a test to somebody else's servers.
 FOREIGN = ("DATABASE_URL", "VALKEY_URL", "BROKER_URL", "PUBLIC_URL", "ALLOWED_HOSTS", "SECRET_KEY_FILE", "READY_FILE")

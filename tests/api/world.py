@@ -59,7 +59,7 @@ class World:
             "id": new_id(),
             "room": self.group,
             "sent_at": time.time_ns() // 1_000_000,
-            "alg": "chat.e2ee.v1",
+            "alg": "opaque.v1",
             "epoch": 0,
             "ciphertext": b64(b"hello"),
         }

@@ -23,13 +23,13 @@ def message_entry(
 ) -> MessageEntry:
     return MessageEntry(
         seq=seq, id=MessageId(id or f"m{seq}"), room=room, sender=sender, device=device, recipient=None,
-        sent_at=sent_at or seq, accepted_at=seq, alg="none.v1", epoch=0, ciphertext=Ciphertext(b"%d" % seq),
+        sent_at=sent_at or seq, accepted_at=seq, alg="opaque.v1", epoch=0, ciphertext=Ciphertext(b"%d" % seq),
     )  # fmt: skip
 
 
 def outgoing(number: int, room: RoomId = KITCHEN, size: int = 5) -> Outgoing:
     body = Ciphertext(b"x" * size)
-    return Outgoing(MessageId(str(UUID(int=number))), room, ALICE, None, number, "none.v1", 0, body)
+    return Outgoing(MessageId(str(UUID(int=number))), room, ALICE, None, number, "opaque.v1", 0, body)
 
 
 def welcome(*, acknowledged: int = 0, last_seq: int = 0, window: int = 512, user: UserId = BOB) -> Welcome:

@@ -34,7 +34,7 @@ def hidden(*seqs):
 def message(seq, id, sent_at):
     return {
         "seq": seq, "kind": "message", "id": id, "room": ROOM, "sender": ALICE, "device": HERS, "recipient": None,
-        "sent_at": sent_at, "accepted_at": 1, "alg": "none.v1", "epoch": 0, "ciphertext": "aGk", "delivered": False,
+        "sent_at": sent_at, "accepted_at": 1, "alg": "opaque.v1", "epoch": 0, "ciphertext": "aGk", "delivered": False,
         "read": False,
     }  # fmt: skip
 
@@ -230,7 +230,7 @@ class TestSending:
         (sent,) = (await socket.hears("send"))["messages"]
 
         assert sent == {
-            "id": id_, "room": ROOM, "sender": BOB, "sent_at": sent["sent_at"], "alg": "none.v1", "epoch": 0,
+            "id": id_, "room": ROOM, "sender": BOB, "sent_at": sent["sent_at"], "alg": "opaque.v1", "epoch": 0,
             "ciphertext": "aGk", "delivered": False, "read": False,
         }  # fmt: skip
 
@@ -238,7 +238,7 @@ class TestSending:
 async def test_a_body_that_cannot_be_opened_is_shown_as_such(script, bob):
     socket = await script.socket()
     await socket.welcomes(last_seq=1)
-    await socket.says("entries", entries=[message(1, LATER, 5) | {"alg": "chat.e2ee.v1"}])
+    await socket.says("entries", entries=[message(1, LATER, 5) | {"alg": "opaque.v1"}])
     await socket.hears("ack")
 
     (shown,) = bob.mailbox()

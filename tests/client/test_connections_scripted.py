@@ -109,7 +109,7 @@ async def test_a_rejection_may_come_before_its_message(script, bob):
     rejection = {"seq": 1, "kind": "rejection", "message": message["id"], "room": ROOM, "sender": BOB}
     rejection |= {"device": bob.me.device, "by": ALICE, "reason": "blocked", "status": 403}
     more = {
-        "seq": 2, "kind": "message", "recipient": ALICE, "sent_at": 1, "accepted_at": 1, "alg": "none.v1", "epoch": 0,
+        "seq": 2, "kind": "message", "recipient": ALICE, "sent_at": 1, "accepted_at": 1, "alg": "opaque.v1", "epoch": 0,
         "ciphertext": "aGk", "delivered": False, "read": False,
     }  # fmt: skip
     await socket.says("entries", entries=[rejection])

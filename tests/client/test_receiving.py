@@ -151,11 +151,11 @@ class TestLateMessages:
         laptop = await live(await people.another_device(bob))
         room = await bob.direct_room(mallory.id)
         mallorys_client = await live_client_of(people, mallory)
-        await mallory.sends(room.id, b"first", sent_at=2_000, alg="none.v1")
+        await mallory.sends(room.id, b"first", sent_at=2_000, alg="opaque.v1")
         await has(bob, room.id, b"first")
         await has(laptop, room.id, b"first")
 
-        late = await mallory.sends(room.id, b"late", sent_at=1_000, alg="none.v1")
+        late = await mallory.sends(room.id, b"late", sent_at=1_000, alg="opaque.v1")
 
         # Bob's devices keep it, marked; Mallory's devices are told, and so are Bob's.
         for device in (bob, laptop, mallorys_client):
@@ -169,12 +169,12 @@ class TestLateMessages:
     async def test_the_sender_may_send_again(self, people, cast):
         mallory, bob = await cast.person("mallory"), await people.person("bob")
         room = await bob.direct_room(mallory.id)
-        await mallory.sends(room.id, b"first", sent_at=2_000, alg="none.v1")
+        await mallory.sends(room.id, b"first", sent_at=2_000, alg="opaque.v1")
         await has(bob, room.id, b"first")
-        await mallory.sends(room.id, b"late", sent_at=1_000, alg="none.v1")
+        await mallory.sends(room.id, b"late", sent_at=1_000, alg="opaque.v1")
         await heard(bob.events(after=0), MessageRejected)
 
-        await mallory.sends(room.id, b"again", sent_at=3_000, alg="none.v1")
+        await mallory.sends(room.id, b"again", sent_at=3_000, alg="opaque.v1")
 
         await has(bob, room.id, b"first", b"late", b"again")
         assert [message.refused for message in bob.messages(room.id)] == [False, True, False]
@@ -183,8 +183,8 @@ class TestLateMessages:
         mallory, bob = await cast.person("mallory"), await people.person("bob")
         room = await bob.direct_room(mallory.id)
         await bob.disconnect()
-        await mallory.sends(room.id, b"first", sent_at=2_000, alg="none.v1")
-        await mallory.sends(room.id, b"earlier", sent_at=1_000, alg="none.v1")
+        await mallory.sends(room.id, b"first", sent_at=2_000, alg="opaque.v1")
+        await mallory.sends(room.id, b"earlier", sent_at=1_000, alg="opaque.v1")
 
         await live(bob)
 

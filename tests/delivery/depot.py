@@ -82,7 +82,7 @@ def message(room, body=b"opaque", **fields):
         "id": str(uuid7()),
         "room": room,
         "sent_at": now_ms(),
-        "alg": "test",
+        "alg": "opaque.v1",
         "epoch": 0,
         "ciphertext": ciphertext,
     } | fields

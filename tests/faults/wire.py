@@ -32,7 +32,7 @@ def number_in(body: bytes) -> int:
 def composed(message: Message, sent_at: int) -> dict[str, Any]:
     """The message as it is sent (§3.1)."""
     return {
-        "id": message.id, "room": message.room, "sent_at": sent_at, "alg": "faults", "epoch": 0,
+        "id": message.id, "room": message.room, "sent_at": sent_at, "alg": "opaque.v1", "epoch": 0,
         "ciphertext": ciphertext(message.number),
     }  # fmt: skip
 

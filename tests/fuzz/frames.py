@@ -22,7 +22,7 @@ def real_frames(room: str, message: str) -> list[dict[str, Any]]:
         "id": new_id(),
         "room": room,
         "sent_at": time.time_ns() // 1_000_000,
-        "alg": "chat.e2ee.v1",
+        "alg": "opaque.v1",
         "epoch": 0,
         "ciphertext": b64(b"hello"),
     }

@@ -22,6 +22,8 @@ anything = st.recursive(
     max_leaves=8,
 )
 
+ALGS = ("chat.e2ee.v1", "opaque.v1")
+
 
 def b64(raw):
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -36,7 +38,7 @@ def message(**fields):
         "id": id_at(NOW),
         "room": ROOM,
         "sent_at": NOW,
-        "alg": "chat.e2ee.v1",
+        "alg": "opaque.v1",
         "epoch": 0,
         "ciphertext": b64(b"opaque"),
     }
@@ -44,19 +46,19 @@ def message(**fields):
 
 
 def parsed(**fields):
-    return parse(message(**fields), sender=ALICE, now_ms=NOW)
+    return parse(message(**fields), sender=ALICE, now_ms=NOW, algs=ALGS)
 
 
 def refused(raw):
     with pytest.raises(DomainError) as found:
-        parse(raw, sender=ALICE, now_ms=NOW)
+        parse(raw, sender=ALICE, now_ms=NOW, algs=ALGS)
     return found.value
 
 
 def test_a_good_one():
     draft = parsed()
 
-    assert draft == (id_at(NOW), ROOM, NOW, "chat.e2ee.v1", 0, b"opaque", "")
+    assert draft == (id_at(NOW), ROOM, NOW, "opaque.v1", 0, b"opaque", "")
 
 
 def test_what_the_client_composed_beside_is_checked_and_taken():
@@ -185,7 +187,7 @@ class TestCiphertext:
 @given(raw=anything | st.dictionaries(st.sampled_from(sorted(FIELDS)), anything | st.just(id_at(NOW)) | st.just(NOW)))
 def test_anything_is_a_draft_or_refused(raw):
     try:
-        parse(raw, sender=ALICE, now_ms=NOW)
+        parse(raw, sender=ALICE, now_ms=NOW, algs=ALGS)
     except DomainError as error:
         assert error.status in (400, 413)
         error.problem()
@@ -198,3 +200,21 @@ def test_anything_is_a_draft_or_refused(raw):
 )
 def test_a_refusal_names_an_id_only_if_it_is_one(raw, id):
     assert id_of(raw) == id
+
+
+def test_only_what_the_settings_name_is_an_alg():
+    error = refused(message(alg="none.v1"))
+
+    assert (error.code, error.fields["field"]) == ("invalid", "alg")
+
+
+@pytest.mark.parametrize("size", [156, 220, 348, 156 + 64 * 509])
+def test_a_sealed_body_has_the_form_of_one(size):
+    assert len(parsed(alg="chat.e2ee.v1", ciphertext=b64(bytes(size))).ciphertext) == size
+
+
+@pytest.mark.parametrize("size", [1, 28, 92, 155, 157, 219, 32_768])
+def test_anything_else_is_no_sealed_body(size):
+    error = refused(message(alg="chat.e2ee.v1", ciphertext=b64(bytes(size))))
+
+    assert (error.code, error.fields["field"]) == ("invalid", "ciphertext")

@@ -91,7 +91,7 @@ class TestAccepting:
         assert (str(kept.device_id), kept.sent_at, kept.alg, kept.epoch) == (
             alice.devices[0],
             draft["sent_at"],
-            "test",
+            "opaque.v1",
             0,
         )
 
@@ -118,7 +118,7 @@ class TestAccepting:
         answers = lane.sends(*drafts)
 
         assert codes(answers) == ["accepted", "not_found", "accepted", "not_found", "epoch_stale", "accepted"]
-        assert answers[4].error.fields == {"epoch": 0, "id": drafts[4]["id"]}
+        assert answers[4].error.fields == {"epoch": 0, "stale": False, "reasons": [], "id": drafts[4]["id"]}
         assert stored(*(draft["id"] for draft in drafts)) == 3
 
     def test_a_claimed_recipient_must_be_the_other_one(self, lane, alice, room):
@@ -166,7 +166,8 @@ class TestAccepting:
         assert bytes(Message.objects.get(id=draft["id"]).ciphertext) == body
 
     @pytest.mark.parametrize("alg", ["null", "NULL", "a", "A.b-c_d:e", "0" * 32])
-    def test_any_alg_is_kept(self, lane, room, alg):
+    def test_any_alg_that_is_allowed_is_kept(self, lane, room, alg, settings):
+        settings.MESSAGE_ALGS = [alg]
         draft = message(room, alg=alg)
 
         assert codes(lane.sends(draft)) == ["accepted"]
@@ -247,8 +248,11 @@ class TestTheSameIdAgain:
         for draft in drafts:
             assert sum(len(row.recipients) for row in Pending.objects.filter(message_id=draft["id"])) == 2
 
-    @pytest.mark.parametrize("change", [{"ciphertext": "b3RoZXI"}, {"sent_at": 5}, {"alg": "other"}, {"epoch": 1}])
-    def test_other_content_is_a_conflict_that_tells_its_owner_when_the_first_was_accepted(self, lane, room, change):
+    @pytest.mark.parametrize("change", [{"ciphertext": "b3RoZXI"}, {"sent_at": 5}, {"alg": "other.v1"}, {"epoch": 1}])
+    def test_other_content_is_a_conflict_that_tells_its_owner_when_the_first_was_accepted(
+        self, lane, room, change, settings
+    ):
+        settings.MESSAGE_ALGS = ["opaque.v1", "other.v1"]
         draft = message(room)
         first = accepted(lane.sends(draft)[0])
 

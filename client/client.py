@@ -14,7 +14,7 @@ from client.connections.copy import Copy
 from client.connections.gate import Gate
 from client.connections.syncing import Changes, OnConflict, OnLag, Syncer, driven
 from client.errors import LetterlockError, Refused, SignedOut
-from client.events import Event, Hub, Message, State, Subscription
+from client.events import Event, Hub, Message, RoomChanged, State, Subscription
 from client.keeper import Keeper
 from client.protocol.answers import (
     Accepted,
@@ -192,6 +192,10 @@ class Client:
                 self._store.rooms.put(room)
         return found
 
+    def known_rooms(self) -> list[Room]:
+        """Every room as last seen, from the store; whether that is still so, `room` says."""
+        return self._store.rooms.all()
+
     async def add_members(self, room: RoomId, users: list[UserId]) -> Room:
         """Bring users into a group."""
         return await self._room("POST", f"rooms/{room}/members", {"users": users}, repeat=True)
@@ -284,6 +288,13 @@ class Client:
     def unsent(self) -> list[MessageId]:
         """What is still in the outbox, in order."""
         return [draft.message.id for draft in self._store.drafts.waiting()]
+
+    def waiting(self) -> list[tuple[MessageId, RoomId, bytes, int]]:
+        """The same with room, body and `sent_at` (ms), for showing."""
+        return [
+            (draft.message.id, draft.message.room, draft.body, draft.message.sent_at)
+            for draft in self._store.drafts.waiting()
+        ]
 
     def failed(self) -> list[tuple[MessageId, RoomId, bytes, Problem]]:
         """Messages that were refused for good, with their bodies, until they are discarded."""
@@ -379,6 +390,13 @@ class Client:
         """At most `limit` messages of a room from the store, before a seq, newest first."""
         return [self._receiver.open(stored) for stored in self._store.mailbox.messages_of(room, before, limit)]
 
+    def room_changes(self, room: RoomId, *, after: int = 0, before: int = 2**62, limit: int = 200) -> list[RoomChanged]:
+        """At most `limit` changes of a room from the store, between two seqs, newest first."""
+        changes = [
+            self._receiver.event_of(entry) for entry in self._store.mailbox.changes_of(room, after, before, limit)
+        ]
+        return [change for change in changes if isinstance(change, RoomChanged)]
+
     # Being read.
 
     def read(self, room: RoomId, seq: int) -> None:
@@ -389,6 +407,10 @@ class Client:
     def unread(self, room: RoomId) -> int:
         """How many messages of others are unread in a room."""
         return self._store.rooms.unread(room, self.me.user)
+
+    def read_position(self, room: RoomId) -> int:
+        """Up to which seq the user has read a room, on any device, as far as this one knows."""
+        return self._store.rooms.read_position(room)
 
     def typing(self, room: RoomId) -> None:
         """The user is writing. At most one frame in 3 s goes out, and none without a connection."""
@@ -409,6 +431,10 @@ class Client:
             for user, delivered, read in marks
             if max(delivered, read) >= seq
         }
+
+    def rejections(self, message: MessageId) -> dict[UserId, str]:
+        """Who refused a message, and why: `late` or `blocked`."""
+        return self._store.mailbox.rejected_by(message)
 
     async def fetch_receipts(self, room: RoomId) -> None:
         """Ask the server how far the others are in a room; done by itself for recent rooms after each connect."""

@@ -112,6 +112,15 @@ class Mailbox:
         )  # fmt: skip
         return [_stored_message(*row) for row in rows]
 
+    def changes_of(self, room: RoomId, after: int, before: int, limit: int) -> list[Stored]:
+        """At most `limit` changes of a room's members between two seqs, newest first."""
+        rows = self._database.all(
+            "SELECT kind, body, 0, NULL, seq FROM entries WHERE kind = 'room' AND room = ? AND seq > ? AND seq < ?"
+            " ORDER BY seq DESC LIMIT ?",
+            room, after, before, limit,
+        )  # fmt: skip
+        return [_stored(*row) for row in rows]
+
     def find(self, message: MessageId) -> StoredMessage | None:
         """A message by its id."""
         row = self._database.one(f"SELECT {REFUSED}, {COLUMNS} FROM messages m WHERE m.id = ?", message)

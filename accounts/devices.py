@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from accounts import revocations
-from accounts.models import Device, RefreshToken
+from accounts.models import Device, DeviceBox, RefreshToken
 from kernel.errors import InvalidInput, NotFound
 from kernel.ids import DeviceId
 
@@ -54,8 +54,9 @@ def revoke(device_id: UUID) -> None:
     with transaction.atomic():
         # PostgreSQL's clock, since every process compares it with PostgreSQL's. The row's lock first: a refresh
         # that is under way ends before, and what it issued falls under this revocation.
-        Device.objects.filter(pk=device_id, revoked_at=None).update(revoked_at=Now())
+        Device.objects.filter(pk=device_id, revoked_at=None).update(revoked_at=Now(), is_listed=False)
         RefreshToken.objects.filter(device_id=device_id).delete()
+        DeviceBox.objects.filter(device_id=device_id).delete()
         transaction.on_commit(partial(revocations.add, DeviceId(device_id)))
 
 

@@ -15,11 +15,17 @@ class Staff(AbstractUser):
 
 
 class User(models.Model):
-    """A messaging account. `password` is the hash of the opaque string that clients derive."""
+    """A messaging account. `password` is the hash of the opaque string that clients derive by `kdf` from the real one.
+
+    `recovery` is kept likewise: of the string derived from the recovery key, which signs in as well; empty without.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     username = models.CharField(max_length=32, unique=True)
     password = models.CharField(max_length=255)
+    recovery = models.CharField(max_length=255, blank=True, default="", db_default="")
+    # As clients sent it: {"alg", "m", "t", "p", "salt"}; none for whoever registered without and has no vault.
+    kdf = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     read_receipts = models.BooleanField(default=True)
@@ -51,6 +57,8 @@ class Device(models.Model):
     connections_version = models.BigIntegerField(default=0)
     # Whether the user's signed key document lists this device as a live one: only then may it send sealed messages.
     is_listed = models.BooleanField(default=False, db_default=False)
+    # The device's signing key (Ed25519, 32 bytes), as the newest document that listed it has it.
+    key = models.BinaryField(null=True)
 
     class Meta:
         indexes = [
@@ -80,3 +88,72 @@ class SignInAttempt(models.Model):
     subject = models.CharField(primary_key=True, max_length=160)
     failures = models.PositiveIntegerField(default=0)
     window_started_at = models.DateTimeField(db_index=True)
+
+
+class UserKeys(models.Model):
+    """A user's signed key document (docs/protocol.md §6.3): the newest one, byte by byte, and what the server reads in it.
+
+    Written under the lock of the user's row. The documents before it are `UserKeysHistory`.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    seq = models.IntegerField()
+    payload = models.BinaryField()
+    signature = models.BinaryField()
+    digest = models.BinaryField()
+    # The identity key (Ed25519), and the encryption key (X25519) with its version: 32 bytes each.
+    uik = models.BinaryField()
+    uek_version = models.IntegerField()
+    uek_public = models.BinaryField()
+    stored_at = models.DateTimeField()
+    # The highest number that a document of an identity given up by a reset had: up to it, a number alone does not say
+    # which document somebody knows.
+    ambiguous_seq = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"keys {self.seq} of {self.user_id}"
+
+
+class UserKeysHistory(models.Model):
+    """A document that a newer one has replaced, of the same identity."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    seq = models.IntegerField()
+    payload = models.BinaryField()
+    signature = models.BinaryField()
+    digest = models.BinaryField()
+    stored_at = models.DateTimeField()
+    # Whether the chain of `pruned` names it: then it is the only one that lists some old device, and stays.
+    is_kept = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "seq"], name="one_key_document_per_number")]
+
+
+class Vault(models.Model):
+    """A user's secrets, sealed by the clients: the JSON object of docs/protocol.md §6.2 as it came. Never shown to staff."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    version = models.IntegerField()
+    sealed = models.BinaryField()
+    # How many pages of old encryption keys lie beside it.
+    archives = models.IntegerField(default=0)
+
+
+class VaultArchive(models.Model):
+    """A page of encryption keys that have left the vault, sealed under the vault's own key. Written once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    page = models.IntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "page"], name="one_archive_per_page")]
+
+
+class DeviceBox(models.Model):
+    """The newest encryption key that another device of the user sealed to this one (80 bytes)."""
+
+    device = models.OneToOneField(Device, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    version = models.IntegerField()
+    sealed = models.BinaryField()

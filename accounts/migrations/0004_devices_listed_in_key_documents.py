@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_suspended_users_are_polled'),
+        ("accounts", "0003_suspended_users_are_polled"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='device',
-            name='is_listed',
+            model_name="device",
+            name="is_listed",
             field=models.BooleanField(db_default=False, default=False),
         ),
     ]

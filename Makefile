@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults check format bench bench-blocks clean
+.PHONY: help run demo test faults check format bench bench-blocks bench-sealing clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,9 @@ bench: $(VENV)/dev.stamp  ## Measure, and keep the figures under bench/results
 
 bench-blocks: $(VENV)/dev.stamp  ## What the drain's block step costs, in interleaved pairs; 4 minutes on a quiet machine
 	@$(BIN)/python -m bench.blocks $(ARGS)
+
+bench-sealing: $(VENV)/dev.stamp  ## What sealed messages cost the server, against a commit without; 4 minutes on a quiet machine
+	@$(BIN)/python -m bench.sealing $(ARGS)
 
 clean:  ## Remove caches (not var/, where the data is)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

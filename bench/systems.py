@@ -89,13 +89,21 @@ class Started(System):
     """A system that we start and stop, in a directory of its own under the system's temporary directory."""
 
     def __init__(
-        self, command: list[str], env: dict[str, str], urls: list[str], ready: str, group: str, log: Path
+        self,
+        command: list[str],
+        env: dict[str, str],
+        urls: list[str],
+        ready: str,
+        group: str,
+        log: Path,
+        *,
+        checkout: Path = ROOT,
     ) -> None:
         self.log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=checkout,
                 env=os.environ | env,
                 stdout=out,
                 stderr=out,
@@ -134,8 +142,8 @@ class Started(System):
                 self._process.wait()
 
 
-def letterlock(directory: Path, *, web: int, workers: int, extra: dict[str, str]) -> Started:
-    """`manage.py up` with its own data, on free ports, with rates that let a generator on one address work."""
+def letterlock(directory: Path, *, web: int, workers: int, extra: dict[str, str], checkout: Path = ROOT) -> Started:
+    """`manage.py up` of a checkout with its own data, on free ports, with rates that let a generator on one address work."""
     var = directory / "var"
     var.mkdir()
     ports = free_ports(web)
@@ -143,7 +151,13 @@ def letterlock(directory: Path, *, web: int, workers: int, extra: dict[str, str]
     env = {"LETTERLOCK_VAR": str(var), "RATE_SCALE": "1000"} | extra
     command = [sys.executable, "manage.py", "up", "--port", str(ports[0]), "--web", str(web), "--workers", str(workers)]
     return Started(
-        command, env, [f"http://127.0.0.1:{port}" for port in ports], "/readyz", "supervisor", directory / "up.log"
+        command,
+        env,
+        [f"http://127.0.0.1:{port}" for port in ports],
+        "/readyz",
+        "supervisor",
+        directory / "up.log",
+        checkout=checkout,
     )
 
 

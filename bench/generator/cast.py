@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import orjson
 
+from bench.generator import sealing
+
 REFRESH_BEFORE_MS = 240_000  # a workload takes less than four minutes
 
 
@@ -22,8 +24,8 @@ class Refused(Exception):
 class Cast:
     """Signed-in devices `{user, username, device, access, …}` by name, and rooms `{id, epoch, members}` by name."""
 
-    def __init__(self, path: Path, url: str, progress: Callable[[str, int, int], None]) -> None:
-        self._path, self._progress = path, progress
+    def __init__(self, path: Path, url: str, progress: Callable[[str, int, int], None], *, sealed: bool = True) -> None:
+        self._path, self._progress, self._sealed = path, progress, sealed
         self._client = httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=4))
         kept = orjson.loads(path.read_bytes()) if path.exists() else {}
         self.people: dict[str, dict[str, Any]] = kept.get("people", {})
@@ -90,7 +92,9 @@ class Cast:
                 self.rooms[key] = {"id": room["id"], "epoch": room["epoch"]}
 
         await self._all("rooms open", [partial(one, *pair) for pair in pairs])
-        return [self.rooms[f"{first['user']} {second['user']}"] for first, second in pairs]
+        rooms = [self.rooms[f"{first['user']} {second['user']}"] for first, second in pairs]
+        await self._with_epochs([(room, list(pair)) for room, pair in zip(rooms, pairs, strict=True)])
+        return rooms
 
     async def group(self, people: list[dict[str, Any]]) -> dict[str, Any]:
         """One group room of all these."""
@@ -103,7 +107,17 @@ class Cast:
                 token=people[0]["access"],
             )
             self.rooms[key] = {"id": room["id"], "epoch": room["epoch"]}
+        await self._with_epochs([(self.rooms[key], people)])
         return self.rooms[key]
+
+    async def _with_epochs(self, rooms: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> None:
+        """Give everybody in these rooms keys, and each room an epoch."""
+        if not self._sealed:
+            return
+        new = [(room, people) for room, people in rooms if "epoch_key" not in room]
+        keyless = {person["user"]: person for _, people in new for person in people if "device_key" not in person}
+        await self._all("keys are made", [partial(sealing.set_up, self, person) for person in keyless.values()])
+        await self._all("epochs begin", [partial(sealing.begin_epoch, self, *each) for each in new])
 
     async def _all(self, what: str, jobs: list[Callable[[], Awaitable[None]]]) -> None:
         gate, done = asyncio.Semaphore(4), 0

@@ -46,8 +46,8 @@ async def room(run: Run) -> dict[str, object]:
     await cast.close()
     devices = [run.device(person, watcher) for person in people]
     writers = devices[: run.params["writers"]]
-    for writer in writers:
-        writer.author = run.author(place)
+    for writer, person in zip(writers, people, strict=False):
+        writer.author = run.author(person, place)
         watcher.writers[writer.id] = writer
     await run.open(devices)
     watcher.flowing = True
@@ -131,7 +131,7 @@ async def catch_up(run: Run) -> dict[str, object]:
     writers, readers = [], []
     for (first, second), place in zip(pairs, rooms, strict=True):
         writer = run.device(first, writing)
-        writer.author = run.author(place)
+        writer.author = run.author(first, place)
         writers.append(writer)
         readers.append(run.device(second, reading))
     await run.open(writers)

@@ -139,7 +139,7 @@ class Device(WSListener):
                 seq = entry["seq"]
             if entry["kind"] != "message":
                 continue
-            number = wire.number_of(entry["ciphertext"], run)
+            number = wire.number_of(entry["id"], run)
             if number < 0:
                 continue  # of an earlier run
             sender = entry["device"]

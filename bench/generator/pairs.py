@@ -30,7 +30,7 @@ class Pairs:
         await cast.close()
         for (first, second), room in zip(pairs, rooms, strict=True):
             writer, reader = self.run.device(first, self), self.run.device(second, self)
-            writer.author = self.run.author(room)
+            writer.author = self.run.author(first, room)
             self.writers.append(writer)
             self.readers.append(reader)
             self._writer_of[id(reader)] = writer

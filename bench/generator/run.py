@@ -10,9 +10,14 @@ from typing import Any
 
 import orjson
 
-from bench.generator import wire
+from bench.generator import sealing, wire
 from bench.generator.cast import Cast
 from bench.generator.device import Device, Ledger, Watcher, open_all
+
+SEALED = "chat.e2ee.v1"
+# What a text of about 40 characters is when it is sealed. Each writer's few bodies are used in turn, under ids of their own.
+BODY_BYTES = 220
+BODIES = 8
 
 
 def tell(event: str, **fields: object) -> None:
@@ -32,10 +37,16 @@ class Run:
     tag: str = field(default_factory=wire.new_run)
 
     def __post_init__(self) -> None:
-        self.tail = wire.tail(self.params.get("bytes", 200))
+        self.alg: str = self.params.get("alg", SEALED)
+        self._authors = 0
 
     def cast(self) -> Cast:
-        return Cast(self.cast_file, self.urls[0], lambda what, done, of: tell("progress", what=what, done=done, of=of))
+        return Cast(
+            self.cast_file,
+            self.urls[0],
+            lambda what, done, of: tell("progress", what=what, done=done, of=of),
+            sealed=self.alg == SEALED,
+        )
 
     def device(self, person: dict[str, Any], watcher: Watcher) -> Device:
         return Device(
@@ -47,8 +58,15 @@ class Run:
             watcher=watcher,
         )
 
-    def author(self, room: dict[str, Any]) -> wire.Author:
-        return wire.Author(room=room["id"], epoch=room["epoch"], run=self.tag, tail=self.tail)
+    def author(self, person: dict[str, Any], room: dict[str, Any]) -> wire.Author:
+        """Who writes as this person in this room, with bodies that are made now: sealing is no part of any figure."""
+        size: int = self.params.get("bytes", BODY_BYTES)
+        sealed = self.alg == SEALED
+        bodies = sealing.bodies(person, room, size=size, count=BODIES) if sealed else [wire.opaque(size)]
+        self._authors += 1
+        return wire.Author(
+            room=room["id"], epoch=room["epoch"], run=self.tag, index=self._authors - 1, alg=self.alg, bodies=bodies
+        )
 
     async def open(self, devices: list[Device], *, at_once: int = 20) -> None:
         """Open these sockets and wait until each has drained."""

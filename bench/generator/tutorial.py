@@ -7,7 +7,8 @@ import time
 import orjson
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from bench.generator.run import Run, quantiles
+from bench.generator import wire
+from bench.generator.run import BODY_BYTES, Run, quantiles
 
 
 class Guest(WSListener):
@@ -32,7 +33,8 @@ class Guest(WSListener):
         text = orjson.loads(frame.get_payload_as_memoryview())["message"]
         if not text.startswith(self.chat.run.tag):
             return
-        number = int(text[8:16])
+        start = len(self.chat.run.tag)
+        number = int(text[start : start + 8])
         if number != self.expected:
             self.chat.run.ledger.error("lost, doubled or reordered", f"{number}, expected {self.expected}")
         self.expected = number + 1
@@ -43,7 +45,7 @@ class Guest(WSListener):
 
     def send(self) -> None:
         assert self.transport is not None
-        body = f'{{"message":"{self.chat.run.tag}{self.number:08d}{self.chat.run.tail}"}}'
+        body = f'{{"message":"{self.chat.run.tag}{self.number:08d}{self.chat.tail}"}}'
         self.number += 1
         self.transport.send(WSMsgType.TEXT, body.encode())
 
@@ -53,6 +55,7 @@ class Chat:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.tail = wire.opaque(run.params.get("bytes", BODY_BYTES) - 12)
         self.delivered = self.echoed = 0
         self.flowing = self.measuring = False
         self.timed = False

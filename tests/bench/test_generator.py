@@ -11,7 +11,7 @@ from bench.generator.device import Device, Ledger
 from bench.generator.run import quantiles
 from kernel import ids
 
-RUN = "cafe0123"
+RUN = "abcde"
 
 
 class Listening:
@@ -27,11 +27,18 @@ class Listening:
 
 
 def author():
-    return wire.Author(room="019ab0c4-0000-7000-8000-000000000001", epoch=3, run=RUN, tail=wire.tail(200))
+    return author_of(0)
+
+
+def author_of(index, run=RUN):
+    room, bodies = "019ab0c4-0000-7000-8000-000000000001", [wire.opaque(200), wire.opaque(200)]
+    return wire.Author(room=room, epoch=3, run=run, index=index, alg="opaque.v1", bodies=bodies)
 
 
 def entry(seq, number, *, run=RUN, device="alice-phone"):
-    return {"seq": seq, "kind": "message", "device": device, "ciphertext": f"{run}{number:08d}" + wire.tail(60)}
+    writer = author_of(7, run)
+    writer.number = number
+    return {"seq": seq, "kind": "message", "device": device, "id": writer.compose()[0], "ciphertext": wire.opaque(60)}
 
 
 async def bobs_phone():
@@ -58,8 +65,16 @@ def test_a_body_has_the_size_asked_for_and_is_canonical_base64url():
     decoded = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
     assert len(decoded) == 200
     assert base64.urlsafe_b64encode(decoded).rstrip(b"=").decode() == body
-    assert wire.number_of(body, RUN) == 0
-    assert wire.number_of(body, "00000000") == -1
+
+
+def test_an_id_tells_the_run_and_the_number_and_is_its_authors_own():
+    first, second = author_of(0), author_of(1)
+    made = [[writer.compose()[0] for _ in range(3_000)] for writer in (first, second)]
+
+    for ids_of_one in made:
+        assert [wire.number_of(id_, RUN) for id_ in ids_of_one] == list(range(3_000))
+        assert {wire.number_of(id_, "00000") for id_ in ids_of_one} == {-1}
+    assert not set(made[0]) & set(made[1])
 
 
 @pytest.mark.parametrize(

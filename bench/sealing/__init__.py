@@ -1,0 +1,1 @@
+"""What sealed messages cost the server: see __main__."""

@@ -6,6 +6,7 @@ What was delivered before, but to none of the recipient's devices, is hidden whe
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -52,6 +53,10 @@ SELECT recipient_id, hides_after, frozen_reads FROM delivery_blockcopy
 WHERE recipient_id = ANY(%s::uuid[]) AND sender_id = %s::uuid AND everywhere
 """
 BETWEEN = "SELECT 1 FROM delivery_blockcopy WHERE recipient_id = %s::uuid AND sender_id = %s::uuid AND direct"
+# Of both directions of a block, either will do: both have `direct`.
+BETWEEN_SINCE = """
+SELECT recipient_id, blocked_at FROM delivery_blockcopy WHERE sender_id = %s AND recipient_id = ANY(%s::uuid[]) AND direct
+"""
 
 # Those of these members who are told nothing of what the user does just now: one blocks the other, or (in a room of two)
 # holds the other's messages.
@@ -228,6 +233,12 @@ class Blocks:
         with connection.cursor() as cursor:
             cursor.execute(BETWEEN, (str(one), str(other)))
             return cursor.fetchone() is not None
+
+    def between(self, user: UUID, others: Collection[UUID]) -> Mapping[UUID, datetime]:
+        """See `kernel.ports.BlockPort.between`."""
+        with connection.cursor() as cursor:
+            cursor.execute(BETWEEN_SINCE, (str(user), uuid_array(others)))
+            return dict(cursor.fetchall())
 
 
 def _reads(recipient: UUID, sender: UUID) -> dict[str, int]:

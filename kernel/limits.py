@@ -36,6 +36,14 @@ HELD: Final = 1_000  # messages of one stranger in one request box; what is more
 PAGE_CONNECTIONS: Final = 500
 CONNECTIONS: Final = 10_000  # contacts, blocks and requests of a user; and as many that others have made
 NOTE_BYTES: Final = 1_024  # ciphertext of the note on one of them
+VAULT_BYTES: Final = 16_384  # a user's vault as JSON; as much one page of its archive
+USERKEYS_BYTES: Final = 32_768  # payload of a key document
+LISTED_DEVICES: Final = 100  # in a key document; `DEVICES` of them live
+KEY_QUERY: Final = 200  # users asked about in one request
+EPOCH_RECORD_BYTES: Final = 2_048  # payload of an epoch record
+EPOCH_BYTES: Final = 524_288  # a new epoch with list and wraps, as JSON
+EPOCH_GRACE_S: Final = 30  # how long the epoch before is taken, if only joins ended it
+PAGE_EPOCHS: Final = 500
 WINDOW: Final = 512  # entries sent on a socket and not yet acknowledged
 WINDOW_BYTES: Final = 1_048_576  # the same in bytes
 WINDOW_FULL_S: Final = 60  # how long a window may stay full before close 4009
@@ -55,9 +63,14 @@ RATES: Final[dict[str, Rate]] = {
     "address": Rate(burst=3_000, per_second=300),
     "register": Rate(burst=50, per_second=0.2),
     "sign_in": Rate(burst=50, per_second=1),
+    "kdf": Rate(burst=60, per_second=1),
     "socket": Rate(burst=300, per_second=30),
     # Per user.
     "lookup": Rate(burst=60, per_second=0.5),
+    "vault": Rate(burst=10, per_second=10 / 3_600),  # reading it
+    "keys": Rate(burst=30, per_second=0.05),  # changing keys, vault or password: others may be told
+    # Per room and device.
+    "epoch": Rate(burst=6, per_second=0.1),
     # Per user and whom the change is about.
     "connection_pair": Rate(burst=30, per_second=0.1),
     "connection": Rate(burst=120, per_second=2),
@@ -79,6 +92,14 @@ def table() -> dict[str, Any]:
         "page_connections": PAGE_CONNECTIONS,
         "connections": CONNECTIONS,
         "note_bytes": NOTE_BYTES,
+        "vault_bytes": VAULT_BYTES,
+        "userkeys_bytes": USERKEYS_BYTES,
+        "listed_devices": LISTED_DEVICES,
+        "key_query": KEY_QUERY,
+        "epoch_record_bytes": EPOCH_RECORD_BYTES,
+        "epoch_bytes": EPOCH_BYTES,
+        "epoch_grace_s": EPOCH_GRACE_S,
+        "page_epochs": PAGE_EPOCHS,
         "window": WINDOW,
         "window_bytes": WINDOW_BYTES,
         "window_full_s": WINDOW_FULL_S,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -99,6 +100,9 @@ class BlockPort(Protocol):
 
     def is_between(self, one: UUID, other: UUID) -> bool:
         """Whether one of the two blocks the other."""
+
+    def between(self, user: UUID, others: Collection[UUID]) -> Mapping[UUID, datetime]:
+        """Those of `others` who block this one or are blocked by this one, and since when."""
 
 
 class PolicyPort(Protocol):

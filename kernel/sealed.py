@@ -29,6 +29,10 @@ SIGNATURE: Final = 64
 WRAP: Final = 80  # HPKE's encapsulated key (32), and a 32-byte key sealed by AES-256-GCM (48)
 SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
+_P: Final = 2**255 - 19
+# The y coordinates of Ed25519's points of order 1, 2, 4 and 8: under such a key some signatures fit every text.
+_Y8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_LOW_ORDER: Final = frozenset({0, 1, _P - 1, _Y8, _P - _Y8})
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _PART: Final = re.compile(r"[A-Za-z0-9_.:-]*", re.ASCII)
 
@@ -170,6 +174,12 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def can_sign(public: bytes) -> bool:
+    """Whether this Ed25519 key (32 bytes) signs for one only: canonical (RFC 8032 §5.1.3), and no point of low order."""
+    y = int.from_bytes(public, "little") & (2**255 - 1)
+    return len(public) == KEY and y < _P and y not in _LOW_ORDER
 
 
 def can_be_sealed_to(public: bytes) -> bool:

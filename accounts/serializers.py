@@ -1,15 +1,17 @@
 """The shapes of requests and answers about accounts and devices (docs/protocol.md §3)."""
 
-from typing import Any
+from typing import Any, Final
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
-from accounts import devices
+from accounts import devices, kdf
 from accounts.forms import Flag, Form, Milliseconds, Text
 
+USERNAME_SCHEMA: Final = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"}
 
-@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"})
+
+@extend_schema_field(USERNAME_SCHEMA)
 class Username(Text):
     """A user name as somebody types it; `users.folded` checks it."""
 
@@ -19,12 +21,69 @@ class DeviceName(Text):
     """A device's name; `devices.checked_name` checks it."""
 
 
-class Credentials(Form):
-    """Register and sign-in: the password is an opaque string that the client derives."""
+KDF_SCHEMA: Final = {
+    "type": "object",
+    "description": "Argon2id: memory in KiB, passes, lanes, and 16 bytes of base64url without padding",
+    "properties": {
+        "alg": {"type": "string", "enum": [kdf.ALGORITHM]},
+        **{
+            name: {"type": "integer", "minimum": least, "maximum": most}
+            for name, (least, most, _) in kdf.BOUNDS.items()
+        },
+        "salt": {"type": "string", "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"},
+    },
+    "required": ["alg", *kdf.BOUNDS, "salt"],
+}
+
+
+@extend_schema_field(KDF_SCHEMA)
+class KdfField(serializers.Field[Any, Any, Any, Any]):
+    """By what a client splits its user's password; `kdf.read` checks it."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Raises `InvalidInput`."""
+        return kdf.read(data, "kdf")
+
+    def to_representation(self, value: Any) -> Any:
+        """As it is kept."""
+        return value
+
+
+class RegisterForm(Form):
+    """Register: the password is an opaque string that the client derives, by `kdf` if it says so."""
 
     username = Username()
     password = Text(max_length=256)
     device_name = DeviceName(max_length=64)
+    kdf = KdfField(required=False)
+
+
+class SignInForm(Form):
+    """Sign-in: by the string derived from the password, or by the one derived from the recovery key."""
+
+    username = Username()
+    password = Text(max_length=256, required=False)
+    recovery = Text(max_length=256, required=False)
+    device_name = DeviceName(max_length=64)
+
+
+class PasswordSignIn(Form):
+    """By the string derived from the password."""
+
+    username = Username()
+    password = Text(max_length=256)
+    device_name = DeviceName(max_length=64)
+
+
+class RecoverySignIn(Form):
+    """By the string derived from the recovery key."""
+
+    username = Username()
+    recovery = Text(max_length=256)
+    device_name = DeviceName(max_length=64)
+
+
+ANY_SIGN_IN = PolymorphicProxySerializer("SignIn", [PasswordSignIn, RecoverySignIn], resource_type_field_name=None)
 
 
 class RefreshForm(Form):

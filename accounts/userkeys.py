@@ -1,10 +1,45 @@
-"""Users' signed key documents (docs/protocol.md §6.3): who has which keys now."""
+"""Users' signed key documents (docs/protocol.md §6.3): who has which keys now, and every change of them.
 
-from collections.abc import Collection
-from dataclasses import dataclass
+lock the user, the devices  →  may this document follow?  →  vault, document, devices, boxes
+→  the user's rooms are outdated, if the encryption key is another one  →  entries for whom it concerns  →  COMMIT
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from accounts.models import Device, UserKeys
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts import credentials, devices, documents, hashers, holders, key_entries, vaults
+from accounts.credentials import Secret
+from accounts.documents import Document
+from accounts.holders import Holder, KeysMissing
+from accounts.key_entries import Change
+from accounts.models import Device, DeviceBox, User, UserKeys, UserKeysHistory
+from accounts.vaults import Page, SealedVault
+from kernel import ports, rates
+from kernel.errors import Conflict, InvalidInput
+from kernel.sealed import Envelope
+
+# Of the documents that were replaced, so many are there for whoever was away; beyond, only what the chain of `pruned` names.
+KEPT: Final = 100
+
+
+class AlreadySetUp(Conflict):
+    """The user has published other keys before."""
+
+    code = "already_set_up"
+    title = "Your keys are set up already."
+
+
+class OtherSeq(Conflict):
+    """The newest document has another number than the one that this follows; `seq` names it."""
+
+    code = "seq"
+    title = "There is another key document."
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +49,16 @@ class CurrentKeys:
     uik: bytes
     uek_version: int
     uek_public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a device publishes at once: the next document and, where they change too, vault, archive page and boxes."""
+
+    document: Document
+    vault: SealedVault | None = None
+    page: Page | None = None
+    boxes: Mapping[UUID, bytes] = field(default_factory=dict, repr=False)
 
 
 def current(users: Collection[UUID]) -> dict[UUID, CurrentKeys]:
@@ -28,3 +73,180 @@ def device_key(user: UUID, device: UUID) -> bytes | None:
     row = Device.objects.filter(pk=device, user_id=user, is_listed=True, revoked_at=None)
     key = row.values_list("key", flat=True).first()
     return None if key is None else bytes(key)
+
+
+def set_up(user_id: UUID, device_id: UUID, *, document: Document, vault: SealedVault, recovery: str | None) -> None:
+    """Publish a user's first keys. Raises `AlreadySetUp`, unless it is a repeat, and `InvalidInput`."""
+    rates.take("keys", user_id)
+    stored = "" if recovery is None else hashers.keep(recovery)
+    with transaction.atomic():
+        holder = holders.lock(user_id, device_id)
+        row = UserKeys.objects.filter(user_id=user_id).first()
+        if row is not None:
+            if _is_stored(row, Step(document, vault)):
+                return
+            raise AlreadySetUp
+        documents.check_first(document, device=device_id, live=holder.live)
+        if holder.user.kdf is None:
+            # Somebody registered without: from now on this is what the next device is told.
+            holder.user.kdf = vault.kdf
+        User.objects.filter(pk=user_id).update(recovery=stored, kdf=holder.user.kdf)
+        vaults.create(holder.user, vault)
+        _store(holder, document)
+        _told(holder, document, Change.ENCRYPTION, device_id)
+
+
+def put(user_id: UUID, device_id: UUID, *, seq: int, step: Step) -> None:
+    """Publish the document behind `seq`: devices added or revoked, another encryption key.
+
+    Devices that it revokes are signed out at the same moment. Raises `KeysMissing`, `OtherSeq`, `OtherVersion`, `InvalidInput`.
+    """
+    rates.take("keys", user_id)
+    with transaction.atomic():
+        holder = holders.lock(user_id, device_id)
+        row = _get(user_id)
+        if _is_stored(row, step) or _was_stored(user_id, step.document):
+            return
+        if row.seq != seq:
+            raise OtherSeq(seq=row.seq)
+        old, new = _document(row), step.document
+        documents.check_follows(old, new, device=device_id, live=holder.live)
+        is_rekeyed = new.uek_version != old.uek_version
+        _check_step(holder, step, is_rekeyed=is_rekeyed)
+        if step.vault is not None:
+            vaults.replace(holder.user, step.vault, step.page)
+        _keep(row, document=new)
+        _store(holder, new)
+        for id in documents.revoked_between(old, new) & holder.live.keys():
+            devices.revoke(id)
+        _seal(new.uek_version, step.boxes)
+        changed = old.live ^ new.live
+        about = next(iter(changed)) if len(changed) == 1 else None
+        _told(holder, new, Change.ENCRYPTION if is_rekeyed else Change.DEVICES, about)
+
+
+def reset(
+    user_id: UUID,
+    device_id: UUID,
+    *,
+    document: Document,
+    vault: SealedVault,
+    recovery: str | None,
+    proof: Secret,
+    address: str,
+    now: datetime,
+) -> None:
+    """Begin again with a new identity: the old keys are gone, with all that only they open, and so are all other devices.
+
+    Raises `BadCredentials`, `KeysMissing`, and `InvalidInput`.
+    """
+    rates.take("keys", user_id)
+    kept = credentials.check_own(user_id, proof, address=address, now=now)
+    stored = "" if recovery is None else hashers.keep(recovery)
+    with transaction.atomic():
+        holder = holders.lock(user_id, device_id)
+        credentials.check_still(holder.user, proof.kind, kept)
+        row = _get(user_id)
+        if _is_stored(row, Step(document, vault)):
+            return
+        documents.check_first(document, device=device_id, live={device_id})
+        if document.uik == bytes(row.uik):
+            raise InvalidInput("a reset makes another identity key", field="userkeys.uik")
+        User.objects.filter(pk=user_id).update(recovery=stored)
+        vaults.create(holder.user, vault)
+        UserKeysHistory.objects.filter(user_id=user_id).delete()
+        DeviceBox.objects.filter(device__user_id=user_id).delete()
+        _store(holder, document, ambiguous_seq=max(row.ambiguous_seq, row.seq))
+        for id in holder.live.keys() - {device_id}:
+            devices.revoke(id)
+        _told(holder, document, Change.IDENTITY, device_id)
+
+
+# --- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _get(user_id: UUID) -> UserKeys:
+    row = UserKeys.objects.filter(user_id=user_id).first()
+    if row is None:
+        raise KeysMissing
+    return row
+
+
+def _document(row: UserKeys) -> Document:
+    """What the stored document says."""
+    return documents.parse(Envelope(documents.KIND, documents.KEYID, bytes(row.payload), bytes(row.signature)))
+
+
+def _is_stored(row: UserKeys, step: Step) -> bool:
+    """Whether this was taken before, and only its answer was lost."""
+    same = bytes(row.payload) == step.document.envelope.payload
+    # Another vault beside the same document is another request, unless the vault has moved on since.
+    return same and (step.vault is None or vaults.was_stored(row.user_id, step.vault))
+
+
+def _was_stored(user_id: UUID, document: Document) -> bool:
+    """The same for a document that has been replaced since."""
+    found = UserKeysHistory.objects.filter(user_id=user_id, seq=document.seq).first()
+    return found is not None and bytes(found.payload) == document.envelope.payload
+
+
+def _check_step(holder: Holder, step: Step, *, is_rekeyed: bool) -> None:
+    """What comes with a document must belong to it. Raises `InvalidInput`."""
+    if is_rekeyed and step.vault is None:
+        raise InvalidInput("another encryption key comes with the vault that holds it", field="vault")
+    if step.page is not None and step.vault is None:
+        raise InvalidInput("a page of the archive comes with the vault that names it", field="vault")
+    if step.boxes and not is_rekeyed:
+        raise InvalidInput("boxes come with another encryption key", field="boxes")
+    for id in step.boxes:
+        device = step.document.devices.get(id)
+        if device is None or device.until is not None or device.box is None or id not in holder.live:
+            raise InvalidInput(f"{id} is no live device with a box", field="boxes")
+
+
+def _store(holder: Holder, document: Document, *, ambiguous_seq: int | None = None) -> None:
+    """Make this the user's document, and bring the devices in line with it."""
+    fields = {
+        "seq": document.seq,
+        "payload": document.envelope.payload,
+        "signature": document.envelope.signature,
+        "digest": document.envelope.digest,
+        "uik": document.uik,
+        "uek_version": document.uek_version,
+        "uek_public": document.uek_public,
+        "stored_at": Now(),
+    }
+    if ambiguous_seq is not None:
+        fields["ambiguous_seq"] = ambiguous_seq
+    UserKeys.objects.update_or_create(user_id=holder.user.pk, defaults=fields)
+    for id, device in holder.live.items():
+        entry = document.devices.get(id)
+        is_listed, key = id in document.live, None if entry is None else entry.key
+        if (device.is_listed, device.key) != (is_listed, key):
+            Device.objects.filter(pk=id).update(is_listed=is_listed, key=key)
+
+
+def _keep(row: UserKeys, *, document: Document) -> None:
+    """The document that this one replaces stays for a while, or for good where `pruned` names it."""
+    UserKeysHistory.objects.create(
+        user_id=row.user_id,
+        seq=row.seq,
+        payload=row.payload,
+        signature=row.signature,
+        digest=row.digest,
+        stored_at=row.stored_at,
+        is_kept=document.pruned is not None and document.pruned.seq == row.seq,
+    )
+    UserKeysHistory.objects.filter(user_id=row.user_id, seq__lt=document.seq - KEPT, is_kept=False).delete()
+
+
+def _seal(version: int, boxes: Mapping[UUID, bytes]) -> None:
+    for id, sealed in boxes.items():
+        DeviceBox.objects.update_or_create(device_id=id, defaults={"version": version, "sealed": sealed})
+
+
+def _told(holder: Holder, document: Document, change: Change, device: UUID | None) -> None:
+    """The last locks of the transaction: rooms, then deliveries."""
+    if change is not Change.DEVICES:
+        ports.rosters.user_rekeyed(holder.user.pk)
+    key_entries.tell(holder.user.pk, seq=document.seq, change=change, device=device)

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from accounts import attempts, hashers, sessions
+from accounts import credentials, hashers, kdf, sessions
 from accounts.models import User
 from accounts.sessions import Session
 from accounts.tokens import Suspended
 from kernel import ports, rates
-from kernel.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from kernel.errors import Conflict, InvalidInput, NotFound
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{2,31}", re.ASCII)
 
@@ -25,15 +25,13 @@ class UsernameTaken(Conflict):
     title = "Somebody has this name."
 
 
-class BadCredentials(Unauthenticated):
-    """The password is wrong, or there is no such user: one answer for both, after the same time."""
+def register(
+    *, username: str, password: str, device_name: str, address: str, now: datetime, kdf: dict[str, Any] | None = None
+) -> Session:
+    """Make an account with its first device; `kdf`: by what the client made `password` of the real one.
 
-    code = "bad_credentials"
-    title = "User name and password do not belong together."
-
-
-def register(*, username: str, password: str, device_name: str, address: str, now: datetime) -> Session:
-    """Make an account with its first device. Raises `UsernameTaken`, and `TooManyRequests` per address."""
+    Raises `UsernameTaken`, and `TooManyRequests` per address.
+    """
     name = folded(username)
     rates.take("register", address)
     if User.objects.filter(username=name).exists():
@@ -41,32 +39,38 @@ def register(*, username: str, password: str, device_name: str, address: str, no
     stored = hashers.keep(password)
     try:
         with transaction.atomic():
-            user = User.objects.create(username=name, password=stored)
+            user = User.objects.create(username=name, password=stored, kdf=kdf)
             return sessions.open_session(user, device_name=device_name, now=now)
     except IntegrityError as error:
         # Somebody was faster: the unique name decides.
         raise UsernameTaken(field="username") from error
 
 
-def sign_in(*, username: str, password: str, device_name: str, address: str, now: datetime) -> Session:
-    """Make a device for a user who knows the password.
-
-    1. Count the attempt; refuse when there were too many.
-    2. Compare the password, in the same time for a user who does not exist.
-    3. Give the attempt back, and open a session on a new device.
-    """
+def sign_in(
+    *,
+    username: str,
+    device_name: str,
+    address: str,
+    now: datetime,
+    password: str | None = None,
+    recovery: str | None = None,
+) -> Session:
+    """Make a device for a user who knows the password or, instead, has the recovery key. Raises `BadCredentials`."""
     name = folded(username)
-    rates.take("sign_in", address)
-    attempts.count(username=name, address=address, now=now)
+    secret = credentials.one_of(password=password, recovery=recovery)
     user = User.objects.filter(username=name).first()
-    right, renewed = hashers.matches(password, user.password if user else None)
-    if user is None or not right:
-        raise BadCredentials
-    if renewed is not None:
-        User.objects.filter(pk=user.pk, password=user.password).update(password=renewed)
-    attempts.forgive(username=name, address=address)
+    credentials.check(user, secret, username=name, address=address, now=now)
+    assert user is not None
     with transaction.atomic():
         return sessions.open_session(user, device_name=device_name, now=now)
+
+
+def kdf_of(username: str, *, address: str) -> dict[str, Any]:
+    """By what this user's password is split; made up, but always the same, for a name that nobody has."""
+    name = folded(username)
+    rates.take("kdf", address)
+    found: dict[str, Any] | None = User.objects.filter(username=name).values_list("kdf", flat=True).first()
+    return found or kdf.made_up(name)
 
 
 def folded(username: str) -> str:

@@ -14,15 +14,17 @@ from accounts.addresses import address_of
 from accounts.authentication import AddressRate, DeviceRate
 from accounts.forms import Problem
 from accounts.serializers import (
+    ANY_SIGN_IN,
     AccountForm,
     AccountShape,
-    Credentials,
     DeviceForm,
     DeviceShape,
     DevicesShape,
     Nothing,
     RefreshForm,
+    RegisterForm,
     SessionShape,
+    SignInForm,
     TokensShape,
     UserShape,
 )
@@ -57,11 +59,13 @@ class Register(Public):
     """Make an account with its first device."""
 
     @extend_schema(
-        operation_id="register", request=Credentials, responses=answers(201, SessionShape, 400, 409, 413, 415, 429, 503)
+        operation_id="register",
+        request=RegisterForm,
+        responses=answers(201, SessionShape, 400, 409, 413, 415, 429, 503),
     )
     def post(self, request: Request) -> Response:
         """201: the session of the first device."""
-        form = Credentials.read(request)
+        form = RegisterForm.read(request)
         session = users.register(**form, address=address_of(request), now=timezone.now())
         return Response(SessionShape(session).data, status=201)
 
@@ -71,12 +75,12 @@ class SignIn(Public):
 
     @extend_schema(
         operation_id="sign_in",
-        request=Credentials,
+        request=ANY_SIGN_IN,
         responses=answers(200, SessionShape, 400, 401, 403, 409, 413, 415, 429, 503),
     )
     def post(self, request: Request) -> Response:
         """200: the session of a new device."""
-        form = Credentials.read(request)
+        form = SignInForm.read(request)
         session = users.sign_in(**form, address=address_of(request), now=timezone.now())
         return Response(SessionShape(session).data)
 

@@ -12,8 +12,8 @@ from django.test import override_settings
 
 from accounts import attempts, hashers, users
 from accounts.attempts import PER_ACCOUNT, PER_ADDRESS, WINDOW, TooManyAttempts
+from accounts.credentials import BadCredentials
 from accounts.models import SignInAttempt, User
-from accounts.users import BadCredentials
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 PASSWORD = "a string that her client derived"

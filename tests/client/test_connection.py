@@ -238,7 +238,7 @@ class TestSending:
 async def test_a_body_that_cannot_be_opened_is_shown_as_such(script, bob):
     socket = await script.socket()
     await socket.welcomes(last_seq=1)
-    await socket.says("entries", entries=[message(1, LATER, 5) | {"alg": "opaque.v1"}])
+    await socket.says("entries", entries=[message(1, LATER, 5) | {"alg": "other.v1"}])
     await socket.hears("ack")
 
     (shown,) = bob.mailbox()

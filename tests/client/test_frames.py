@@ -34,7 +34,7 @@ def test_every_client_example_of_the_page_is_spelled_alike():
     spelled = [
         Hello("eyJhbGciOi…", "letterlock-py", "0.1.0"),
         Send(
-            "17", (Outgoing(MESSAGE, ROOM, UserId("u"), None, 1795385284123, "opaque.v1", 0, Ciphertext(b"opaque")),)
+            "17", (Outgoing(MESSAGE, ROOM, UserId("u"), None, 1795385284123, "chat.e2ee.v1", 0, Ciphertext(b"opaque")),)
         ),
         Ack(42),
         Read(ROOM, 42),

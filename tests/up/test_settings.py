@@ -17,7 +17,7 @@ from tests.services import FOREIGN, services
 def manage(*arguments, **environment):
     """Another process, with these variables and none of ours."""
     inherited = {
-        name: value for name, value in os.environ.items() if name not in (*FOREIGN, "SECRET_KEY", "RATE_SCALE")
+        name: value for name, value in os.environ.items() if name not in (*FOREIGN, "SECRET_KEY", "RATE_SCALE", "MESSAGE_ALGS")
     }
     var = str(services().folder / "settings")
     return subprocess.run(
@@ -56,6 +56,9 @@ def test_the_deployment_check_is_clean(public_url):
         ({"DATABASE_URL": "mysql://root@127.0.0.1/letterlock"}, "letterlock.E005"),
         ({"VALKEY_URL": "127.0.0.1:6379"}, "letterlock.E005"),
         ({"RATE_SCALE": 1000.0}, "letterlock.W006"),
+        ({"MESSAGE_ALGS": []}, "letterlock.E040"),
+        ({"MESSAGE_ALGS": ["chat.e2ee.v1", "with space"]}, "letterlock.E040"),
+        ({"MESSAGE_ALGS": ["chat.e2ee.v1", "other.v1"]}, "letterlock.W041"),
     ],
 )
 def test_what_makes_no_sense_together_is_refused(settings, complaint):
@@ -63,6 +66,7 @@ def test_what_makes_no_sense_together_is_refused(settings, complaint):
         "PUBLIC_URL": "http://127.0.0.1:8000",
         "ALLOWED_HOSTS": ["127.0.0.1", "localhost", "[::1]"],
         "RATE_SCALE": 1.0,
+        "MESSAGE_ALGS": ["chat.e2ee.v1"],
     }
 
     with override_settings(**{**usual, **settings}):

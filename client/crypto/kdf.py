@@ -81,7 +81,11 @@ def split(password: str, kdf: Kdf) -> PasswordKeys:
         secret = unicodedata.normalize("NFKC", password).encode()
     except UnicodeEncodeError:
         raise BadEncoding("a half of a surrogate pair has no UTF-8") from None
-    master = Argon2id(
-        salt=kdf.salt, length=aead.KEY, iterations=kdf.passes, lanes=kdf.lanes, memory_cost=kdf.memory_kib
-    ).derive(secret)
+    master = stretch(secret, kdf.salt, Strength(kdf.memory_kib, kdf.passes, kdf.lanes))
     return PasswordKeys(b64(aead.hkdf(master, ctx("pw", "auth"))), aead.hkdf(master, ctx("pw", "wrap")))
+
+
+def stretch(secret: bytes, salt: bytes, strength: Strength, length: int = aead.KEY) -> bytes:
+    """Argon2id (RFC 9106) without a pepper."""
+    memory, passes, lanes = strength
+    return Argon2id(salt=salt, length=length, iterations=passes, lanes=lanes, memory_cost=memory).derive(secret)

@@ -17,7 +17,7 @@ X25519: Final = "x25519"  # the suite's name in documents; the HPKE suite behind
 
 _P = 2**255 - 19
 # The y coordinates of Ed25519's points of order 1, 2, 4 and 8: under such a key some signatures fit every text.
-_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _LOW_ORDER = frozenset({0, 1, _P - 1, _Y8, _P - _Y8})
 # A point of low order times any X25519 scalar is zero, and `exchange` refuses zero: any scalar tells.
 _PROBE = X25519PrivateKey.generate()

@@ -237,7 +237,11 @@ class Desk:
         room = self.open_room
         peer = room.peer_of(self.me) if room is not None else None
         relation = self.client.connections.get(peer) if peer is not None else None
-        return words.of_relation(relation) if relation is not None else ""
+        return (
+            ""
+            if relation is None or (relation.state == "none" and not any(relation.blocks))
+            else words.of_relation(relation)
+        )
 
     def words(self) -> dict[Kind, list[str]]:
         """What the arguments of commands may be here."""

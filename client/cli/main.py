@@ -1,16 +1,101 @@
-"""The command line."""
+"""The command line: which client, which way in, and how it ends."""
 
-from client import Client
-from client.cli import place
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from client import ChangeConflict, Client, Conflict, DevicesLag, Lag, LetterlockError
+from client.cli import accounts, arguments, questions, scripted, words
+from client.cli.place import Place, WrongPlace, find
 from client.cli.questions import Asker
+from client.cli.scripted import Exit, complain
 
 
-async def screen(where: place.Place) -> int:
-    """The messenger on the screen."""
-    # Not before it is needed: a script has no use for widgets.
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says; the exit status."""
+    options = arguments.parser().parse_args(argv)
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has had enough is no error
+    try:
+        place = find(os.environ, profile=options.profile, store=options.store, url=options.url)
+        place.prepare()
+        _log_to(options.log)
+        return int(asyncio.run(run(place, options)))
+    except WrongPlace as wrong:
+        complain(str(wrong))
+        return Exit.WRONG_USE
+    except LetterlockError as error:
+        complain(words.of_error(error))
+        return scripted.exit_of(error)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+
+
+def _log_to(path: str | None) -> None:
+    """The client's log goes to a file or nowhere: on the screen it would be in the way."""
+    logger = logging.getLogger("letterlock")
+    logger.propagate = False
+    if path is None:
+        logger.addHandler(logging.NullHandler())
+        return
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise WrongPlace(f"{path}: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+async def run(place: Place, options: Namespace) -> int:
+    """One command, or the screen, with a client of its own."""
+    asker = Asker()
+    patience = min(options.timeout, 30.0)
+    async with Client(
+        place.url, place.store, patience=patience, on_conflict=asker.on_conflict, on_lag=asker.on_lag
+    ) as client:
+        if options.command is None:
+            return await _screen(client, place, asker)
+        if getattr(options, "yes", False):
+            asker.conflict, asker.lag = _yes, _yes
+        try:
+            if options.command in accounts.COMMANDS:
+                return await accounts.COMMANDS[options.command](client, place, options)
+            _ = client.me
+            return await scripted.COMMANDS[options.command](client, options)
+        except (ChangeConflict, DevicesLag) as error:
+            complain(await _question(client, error))
+            return Exit.ASKS
+
+
+async def _screen(client: Client, place: Place, asker: Asker) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise WrongPlace("there is no terminal: name a command, such as `letterlock read` (--help lists them)")
+    # Not before it is needed: a script has no use for widgets, and they take their time.
     from client.cli.tui.app import Letterlock
 
-    where.prepare()
-    asker = Asker()
-    async with Client(where.url, where.store, on_conflict=asker.on_conflict, on_lag=asker.on_lag) as client:
-        return await Letterlock(client, where, asker).run_async() or 0
+    return await Letterlock(client, place, asker).run_async() or Exit.DONE
+
+
+async def _yes(_: Conflict | Lag) -> bool:
+    return True
+
+
+async def _question(client: Client, error: ChangeConflict | DevicesLag) -> str:
+    """What would be asked if somebody were there, and how to answer."""
+    if isinstance(error, ChangeConflict):
+        devices = {}
+        with contextlib.suppress(LetterlockError):
+            devices = {device.id: device.name for device in await client.devices()}
+        question = questions.of_conflict(error.conflict, devices, words.now_ms())
+    else:
+        change = error.lag.change
+        relation = client.connections.get(change.user) if change.user is not None else None
+        who = relation.username if relation is not None else change.username or "somebody"
+        question = questions.of_lag(error.lag, who, words.now_ms())
+    return f"{question.title}\n{question.body}\nThe same again does it on what is now; --yes never asks."

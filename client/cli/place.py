@@ -48,6 +48,7 @@ class Place:
     def keep(self) -> None:
         """Remember the server of this store."""
         self.notes.write_text(json.dumps({"url": self.url}) + "\n", encoding="utf-8")
+        self.notes.chmod(0o600)
 
 
 def find(environment: Mapping[str, str], *, profile: str | None, store: str | None, url: str | None) -> Place:

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from client import (
     ChangeConflict,
+    Device,
     DevicesLag,
     LetterlockError,
     MailboxDiverged,
@@ -161,6 +162,16 @@ def of_relation(relation: Relation | None) -> str:
     if relation.blocked_by:
         words += ", blocks you"
     return words
+
+
+def of_device(device: Device, now: int) -> str:
+    """A device of the user in a line."""
+    seen = "never seen"
+    if device.this_device:
+        seen = "this one"
+    elif device.last_seen_at is not None:
+        seen = f"seen {in_words(max(now - device.last_seen_at, 0) / 1000)} ago"
+    return f"{pad(one_line(device.name, 32), 32)}  {seen}"
 
 
 def of_room_change(change: RoomChanged, names: Mapping[UserId, str], me: UserId) -> str:

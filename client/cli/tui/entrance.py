@@ -1,16 +1,17 @@
 """The way in: signing up, signing in, and signing in with the recovery key."""
 
-import socket
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.message import Message as Notification
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from client import Client, SignedIn
+from client.cli.accounts import host_name
 from client.cli.place import is_in_the_open
 from client.cli.text import one_line
 from client.cli.tui.dialogs import Field, Form, Wrong
@@ -24,15 +25,13 @@ Server: {url}
 IN_THE_OPEN = "\nThis address is plain http: who listens on the way sees whom you write to.\n"
 
 
-def device_name() -> str:
-    """What this device may be called: its host's name."""
-    return one_line(socket.gethostname().split(".")[0], 40) or "terminal"
-
-
 class Entrance(Screen[None]):
     """Choose how to come in. The application is told when somebody has."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.quit", "Quit")]
+
+    class Entered(Notification):
+        """Somebody has signed in."""
 
     def __init__(self, client: Client, url: str, *, username: str = "", why: str = "") -> None:
         super().__init__()
@@ -74,7 +73,7 @@ class Entrance(Screen[None]):
         fields = [
             Field("username", "User name", self._username),
             Field("password", "Password", secret=True),
-            Field("device", "Name of this device", device_name()),
+            Field("device", "Name of this device", host_name()),
         ]
 
         async def enter(values: dict[str, str]) -> SignedIn:
@@ -90,7 +89,7 @@ class Entrance(Screen[None]):
             Field("username", "User name: 3 to 32 of a-z, 0-9, . _ -", self._username),
             Field("password", "Password", secret=True),
             Field("again", "The same password again", secret=True),
-            Field("device", "Name of this device", device_name()),
+            Field("device", "Name of this device", host_name()),
         ]
 
         async def enter(values: dict[str, str]) -> SignedIn:
@@ -105,8 +104,3 @@ class Entrance(Screen[None]):
 
     def _entered(self) -> None:
         self.post_message(self.Entered())
-
-    from textual.message import Message as _Message
-
-    class Entered(_Message):
-        """Somebody has signed in."""

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from client import Device, Relation
+from client import Relation
 from client.cli import words
 from client.cli.deeds import NotDone
 from client.cli.names import safe_name
 from client.cli.tui import keys
 from client.cli.tui.dialogs import Choose, Field, Form
-from client.cli.words import now_ms
 
 if TYPE_CHECKING:
     from client.cli.tui.chat import Chat
@@ -129,14 +128,14 @@ async def devices(chat: "Chat", _: Arguments) -> str | None:
     """The user's devices."""
     client = chat.desk.client
     found = await client.devices()
-    choices = [(device.id, device_line(device, now_ms())) for device in found]
+    choices = [(device.id, words.of_device(device, words.now_ms())) for device in found]
     picked = await chat.app.push_screen_wait(Choose("Your devices", "", choices))
     device = next((device for device in found if device.id == picked), None)
     if device is None:
         return None
     deeds = [("rename", "Rename")] + ([] if device.this_device else [("revoke", "Revoke: sign it out for good")])
     match await chat.app.push_screen_wait(
-        Choose(safe_name(device.name), device_line(device, now_ms()), [*deeds, ("back", "Back")])
+        Choose(safe_name(device.name), words.of_device(device, words.now_ms()), [*deeds, ("back", "Back")])
     ):
         case "rename":
 
@@ -149,14 +148,6 @@ async def devices(chat: "Chat", _: Arguments) -> str | None:
         case "revoke":
             return await keys.revoke(chat, device)
     return None
-
-
-def device_line(device: Device, now: int) -> str:
-    """A device in a line."""
-    seen = "this one" if device.this_device else "never seen" if device.last_seen_at is None else (
-        f"seen {words.in_words(max(now - device.last_seen_at, 0) / 1000)} ago"
-    )  # fmt: skip
-    return f"{safe_name(device.name):<32}  {seen}"
 
 
 async def settings(chat: "Chat", _: Arguments) -> str | None:

@@ -1,0 +1,10 @@
+"""`python -m client`: the command-line messenger."""
+
+import sys
+
+try:
+    from client.cli.main import main
+except ModuleNotFoundError as missing:
+    sys.exit(f"letterlock: {missing.name} is not installed: `make run` or `pip install -r requirements.txt` does that")
+
+sys.exit(main())

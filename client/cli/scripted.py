@@ -1,0 +1,328 @@
+"""One command, its output and its exit status: for scripts, and for those who like it short.
+
+Output goes to standard output, as text or as JSON; what went wrong goes to standard error. Text of others is always made harmless
+first, also when the output is no terminal, because it may end in one.
+"""
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Iterable
+from enum import IntEnum
+from typing import Any
+
+from client import (
+    Client,
+    LetterlockError,
+    Message,
+    Refused,
+    Room,
+    SendRefused,
+    SignedOut,
+    StoreInUse,
+    Unreachable,
+    UserId,
+)
+from client.cli import deeds, words
+from client.cli.deeds import NotDone
+from client.cli.model import form_of, instead
+from client.cli.names import Names, folded, is_room_name, people, room_meant, short_id, title
+from client.cli.text import clean, decoded, one_line
+
+
+class Exit(IntEnum):
+    """Exit statuses; docs/cli.md lists them."""
+
+    DONE = 0
+    NOT_DONE = 1
+    WRONG_USE = 2
+    SIGNED_OUT = 3
+    UNREACHABLE = 4
+    ASKS = 5  # another device of the user disagrees, and nobody is there to decide
+    IN_USE = 6
+    LOCKED = 7
+    INTERRUPTED = 130
+
+
+def exit_of(error: LetterlockError) -> Exit:
+    """The status that goes with an error."""
+    match error:
+        case SignedOut():
+            return Exit.SIGNED_OUT
+        case Unreachable():
+            return Exit.UNREACHABLE
+        case StoreInUse():
+            return Exit.IN_USE
+        case Refused(problem=problem) if problem.code in {"connection_changed", "devices_lag"}:
+            return Exit.ASKS
+        case Refused(problem=problem) if problem.may_retry:
+            return Exit.UNREACHABLE
+        case _:
+            return Exit.NOT_DONE
+
+
+def say(line: str) -> None:
+    """To standard output, at once: a reader may wait for it."""
+    print(line, flush=True)
+
+
+def complain(line: str) -> None:
+    """To standard error."""
+    print(f"letterlock: {line}", file=sys.stderr, flush=True)
+
+
+def as_json(value: object) -> str:
+    """One line of JSON in ASCII: no control character, and nothing that changes direction, gets through."""
+    return json.dumps(value, ensure_ascii=True)
+
+
+async def caught_up(client: Client, timeout_s: float) -> None:
+    """Connect and wait until everything is here. Raises SignedOut, Unreachable."""
+    client.connect()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.caught_up()
+    except TimeoutError as error:
+        raise Unreachable("the server did not answer in time") from error
+
+
+def names_of(client: Client, rooms: Iterable[Room]) -> Names:
+    """Who is who."""
+    names = Names()
+    names.learn(rooms, client.connections.list())
+    return names
+
+
+async def room_called(client: Client, text: str, *, offline: bool = False) -> Room:
+    """The room that was meant; a direct room with a user is made if need be. Raises NotDone."""
+    rooms = client.known_rooms() if offline else await client.rooms()
+    found = room_meant(text, rooms, names_of(client, rooms), client.me.user)
+    if found is not None:
+        return found
+    if is_room_name(text) or offline:
+        raise NotDone(f"there is no conversation {one_line(text, 60)} here")
+    user = await deeds.user_called(client, text)
+    if user == client.me.user:
+        raise NotDone("that is you")
+    return await client.direct_room(user)
+
+
+# Messages.
+
+
+async def send(client: Client, options: Namespace) -> Exit:
+    """Send one message, and wait until the server has committed it."""
+    text = options.text
+    if text is None or text == "-":
+        text = (await asyncio.to_thread(sys.stdin.read)).rstrip("\n")
+    if not text:
+        complain("there is nothing to send")
+        return Exit.WRONG_USE
+    body = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+    try:
+        if options.later:
+            raise Unreachable
+        await caught_up(client, options.timeout)
+        room = await room_called(client, options.to)
+    except Unreachable:
+        room = await room_called(client, options.to, offline=True)
+        client.queue(room.id, body)
+        complain("kept on this device; it goes as soon as letterlock is connected")
+        return Exit.DONE if options.later else Exit.UNREACHABLE
+    (message,) = client.queue(room.id, body)
+    try:
+        async with asyncio.timeout(options.timeout):
+            accepted = await client.accepted(message)
+    except TimeoutError:
+        complain("not committed yet; kept on this device, it goes as soon as letterlock is connected")
+        return Exit.UNREACHABLE
+    except SendRefused:
+        client.discard(message)
+        raise
+    if options.json:
+        say(as_json({"id": accepted.id, "room": accepted.room, "accepted_at": accepted.accepted_at}))
+    return Exit.DONE
+
+
+def message_fields(message: Message, names: Names, me: UserId, *, unread: bool) -> dict[str, Any]:
+    """A message as JSON; `text` is null when it must not be shown, and `problem` says why."""
+    form = form_of(message, mine=message.sender == me)
+    shown = form.value == "text" and message.body is not None
+    return {
+        "seq": message.seq, "id": message.id, "room": message.room, "sender": message.sender,
+        "username": names[message.sender], "mine": message.sender == me, "device": message.device,
+        "sent_at": message.sent_at, "accepted_at": message.accepted_at, "unread": unread,
+        "text": decoded(message.body) if shown and message.body is not None else None,
+        "problem": None if shown else form.value.replace(" ", "_"), "refused": message.refused,
+    }  # fmt: skip
+
+
+def message_lines(message: Message, names: Names, me: UserId, *, room: str = "") -> str:
+    """A message as text: time, room, author; further lines are indented."""
+    mine = message.sender == me
+    form = form_of(message, mine=mine)
+    author = names[message.sender]
+    if form.value == "text" and message.body is not None:
+        text = clean(decoded(message.body)).replace("\n", "\n    ")
+    else:
+        text = f"[{instead(form, author)}]"
+    where = f"{room} " if room else ""
+    return f"{words.at(message.accepted_at):%Y-%m-%d %H:%M} {where}{'you' if mine else author}: {text}"
+
+
+class Reader:
+    """Prints messages of some rooms, and marks what it has printed as read."""
+
+    def __init__(self, client: Client, rooms: Iterable[Room], options: Namespace) -> None:
+        self._client, self._options = client, options
+        self._rooms = {room.id: room for room in rooms}
+        self._names = names_of(client, client.known_rooms())
+        self._one = len(self._rooms) == 1 and options.room is not None
+
+    def _show(self, message: Message, *, unread: bool) -> None:
+        me = self._client.me.user
+        if self._options.json:
+            say(as_json(message_fields(message, self._names, me, unread=unread)))
+            return
+        room = self._rooms.get(message.room)
+        label = "" if self._one else short_id(message.room) if room is None or room.kind == "group" else ""
+        if room is not None and not self._one and room.kind == "direct" and message.sender == me:
+            label = f"(to {title(people(room, self._names, me))})"
+        say(message_lines(message, self._names, me, room=label))
+
+    def backlog(self) -> None:
+        """What is unread, or the last ones that were asked for; in the mailbox's order."""
+        found: list[tuple[Message, bool]] = []
+        for room in self._rooms:
+            position = self._client.read_position(room)
+            wanted = self._options.last if self._options.last is not None else 10_000
+            for message in self._client.messages(room, limit=wanted):
+                unread = message.seq > position and message.sender != self._client.me.user
+                if self._options.last is not None or unread:
+                    found.append((message, unread))
+                elif message.seq <= position:
+                    break
+        for message, unread in sorted(found, key=lambda one: one[0].seq):
+            self._show(message, unread=unread)
+            self._mark(message)
+
+    def _mark(self, message: Message) -> None:
+        if not self._options.peek:
+            self._client.read(message.room, message.seq)
+
+    async def follow(self, after: int) -> None:
+        """Whatever comes, until interrupted. Raises SignedOut."""
+        async for event in self._client.events(after):
+            if not isinstance(event, Message) or (self._options.room is not None and event.room not in self._rooms):
+                continue
+            if event.room not in self._rooms:
+                try:
+                    self._rooms[event.room] = await self._client.room(event.room)
+                    self._names.learn([self._rooms[event.room]])
+                except Refused:
+                    pass  # not a member any more; what was said is shown all the same
+            self._show(event, unread=event.sender != self._client.me.user)
+            self._mark(event)
+
+
+async def read(client: Client, options: Namespace) -> Exit:
+    """Print what is unread and mark it as read; `--follow` goes on with what comes."""
+    try:
+        await caught_up(client, options.timeout)
+        rooms = await client.rooms()
+    except Unreachable as error:
+        complain(f"{words.of_error(error)}: this is what is on this device")
+        rooms = client.known_rooms()
+    if options.room is not None:
+        rooms = [await room_called(client, options.room, offline=client.state.name != "LIVE")]
+    after = client.stored
+    reader = Reader(client, rooms, options)
+    reader.backlog()
+    if options.follow:
+        await reader.follow(after)
+    return Exit.DONE
+
+
+async def rooms(client: Client, options: Namespace) -> Exit:
+    """List the conversations."""
+    try:
+        await caught_up(client, options.timeout)
+        found = await client.rooms()
+    except Unreachable as error:
+        complain(f"{words.of_error(error)}: this is what is on this device")
+        found = client.known_rooms()
+    names, me = names_of(client, found), client.me.user
+    for room in found:
+        unread = client.unread(room.id)
+        if options.json:
+            say(as_json({
+                "room": room.id, "kind": room.kind, "unread": unread,
+                "members": [{"user": m.user, "username": m.username, "role": m.role} for m in room.members],
+            }))  # fmt: skip
+        else:
+            say(f"{short_id(room.id)}  {unread or '':>5}  {title(people(room, names, me))}")
+    return Exit.DONE
+
+
+# Groups and contacts.
+
+
+async def group(client: Client, options: Namespace) -> Exit:
+    """Make and change groups."""
+    await caught_up(client, options.timeout)
+    if options.deed == "create":
+        room = await client.create_group([await deeds.user_called(client, name) for name in options.users])
+        say(as_json({"room": room.id}) if options.json else short_id(room.id))
+        return Exit.DONE
+    room = await room_called(client, options.room)
+    if room.kind != "group":
+        raise NotDone("that is no group")
+    match options.deed:
+        case "add":
+            await client.add_members(room.id, [await deeds.user_called(client, name) for name in options.users])
+        case "remove":
+            await client.remove_member(room.id, await _member(client, room, options.user))
+        case "role":
+            await client.set_role(room.id, await _member(client, room, options.user), options.role)
+        case "owner":
+            await client.hand_over(room.id, await _member(client, room, options.user))
+        case "leave":
+            await client.leave_room(room.id)
+        case _:
+            for member in room.members:
+                fields = {"user": member.user, "username": member.username, "role": member.role}
+                say(as_json(fields) if options.json else f"{one_line(member.username, 32):<32}  {member.role}")
+    return Exit.DONE
+
+
+async def _member(client: Client, room: Room, name: str) -> UserId:
+    known = next((member.user for member in room.members if member.username == folded(name)), None)
+    return await deeds.user_called(client, name, known)
+
+
+async def contacts(client: Client, options: Namespace) -> Exit:
+    """List contacts, requests and blocks, or change one."""
+    if options.deed is None:
+        try:
+            await client.connections.sync()
+        except Unreachable as error:
+            complain(f"{words.of_error(error)}: this is what is on this device")
+        for relation in client.connections.list():
+            if options.json:
+                fields = {"user": relation.user, "username": relation.username, "state": relation.state}
+                say(as_json(fields | {"blocked": relation.blocked, "blocked_by": relation.blocked_by}))
+            elif relation.state != "none" or any(relation.blocks):
+                say(f"{one_line(relation.username, 32):<32}  {words.of_relation(relation)}")
+        return Exit.DONE
+    await caught_up(client, options.timeout)
+    pressed = deeds.press(client, options.deed, folded(options.user))
+    async with asyncio.timeout(options.timeout):
+        relation = await pressed
+    say(f"{one_line(relation.username, 32)}: {words.of_relation(relation)}")
+    return Exit.DONE
+
+
+COMMANDS: dict[str, Callable[[Client, Namespace], Awaitable[Exit]]] = {
+    "send": send, "read": read, "rooms": rooms, "group": group, "contacts": contacts,
+}  # fmt: skip

@@ -20,7 +20,10 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of the mailbox, opened. Show by `seq`. `body` is None if the sealer could not open it.
+    """A message of the mailbox, opened. Show by `seq`. `body` is None if it could not be opened; `problem` then says why:
+
+    `locked` (this device lacks the user's encryption key: unlock with the password), `no_key` (the room's key of that time was
+    never meant for this user, or could not be had), `not_verified` (not what its sender signed). Ask again after `KeysUnlocked`.
 
     `refused`: by this user's client because it came too late (protocol §3.3), or on its way to somebody because one of the two
     blocks the other (§5.5). `reason` then is `late` or `blocked`.
@@ -36,6 +39,7 @@ class Message:
     body: bytes | None
     refused: bool
     reason: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,33 @@ class ConnectionChanged:
     version: int
     connection: Relation | None
     settings: Settings | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochChanged:
+    """A room has a new epoch, made by `creator`. Its signed roster differs from the one before by these users:
+
+    who can read from now on, who no longer can, and whose keys are others now (a new identity or encryption key).
+    None of them: not known yet, or the same roster.
+    """
+
+    seq: int
+    room: RoomId
+    epoch: int
+    creator: UserId
+    added: tuple[UserId, ...] = ()
+    removed: tuple[UserId, ...] = ()
+    rekeyed: tuple[UserId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """A user published keys. `change`: `devices`, `encryption`, `identity`, or `vault_read` (one's own vault was opened)."""
+
+    seq: int
+    user: UserId
+    change: str
+    device: DeviceId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +172,31 @@ class SomebodyTypes:
     user: UserId
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityChanged:
+    """A user has another identity key than before. If it had been verified, nothing is sent to the user until it is again."""
+
+    user: UserId
+    was_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeysLocked:
+    """This device lacks the user's newest encryption key: `client.keys.unlock(password)` brings it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysUnlocked:
+    """This device can open again what it could not."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultOpened:
+    """A device of this user read the vault: it was this user who signed in there, or somebody who knows the password."""
+
+    device: DeviceId | None
+
+
 class State(Enum):
     """How the device stands to the server."""
 
@@ -159,10 +215,10 @@ class StateChanged:
     reason: str = ""
 
 
-EntryEvent = Message | MessageRejected | RoomChanged | ConnectionChanged | EntryHidden
+EntryEvent = Message | MessageRejected | RoomChanged | ConnectionChanged | EpochChanged | KeysChanged | EntryHidden
 News = (
     MessageAccepted | MessageFailed | ConnectionsSynced | ChangeMade | ChangeFailed | ReceiptReceived | ReadElsewhere
-    | SomebodyTypes | StateChanged
+    | SomebodyTypes | StateChanged | IdentityChanged | KeysLocked | KeysUnlocked | VaultOpened
 )  # fmt: skip
 Event = EntryEvent | News
 

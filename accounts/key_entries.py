@@ -28,7 +28,7 @@ def tell(user: UUID, *, seq: int, change: Change, device: UUID | None) -> None:
     `device` is the one it is about. Call it last: it takes the locks of deliveries.
     """
     recipients = [user] if change is Change.VAULT_READ else _concerned(user)
-    payload = {"user": str(user), "seq": seq, "change": change.value, "device": device and str(device)}
+    payload = {"user": str(user), "document": seq, "change": change.value, "device": device and str(device)}
     with connection.cursor() as cursor:
         # With the sender: a block that comes before the drain keeps it from the blocker.
         ports.mailboxes.put(cursor, recipients=recipients, kind=ENTRY_KIND, payload=payload, sender_id=user)

@@ -22,7 +22,7 @@ def test_it_is_served_as_it_is_made(strained: Any) -> None:
 
 
 def test_it_names_every_path_of_the_protocol(protocol: str) -> None:
-    promised = set(re.findall(r"^\| `(GET|POST|PATCH|DELETE) (/api/v1/[^`?]*)", protocol, flags=re.MULTILINE))
+    promised = set(re.findall(r"^\| `(GET|POST|PUT|PATCH|DELETE) (/api/v1/[^`?]*)", protocol, flags=re.MULTILINE))
     described = {
         (method.upper(), re.sub(r"\{\w*?(\w+?)(_id)?\}", r"{\1}", path))
         for path, methods in description()["paths"].items()

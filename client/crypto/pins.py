@@ -53,7 +53,8 @@ def check_change(old: UserKeys, new: Content) -> None:
         raise IdentityChanged("another identity key than before")
     if new.seq != old.seq + 1 or new.prev != old.digest:
         raise Forked("not the successor of this document")
-    if new.encryption != old.encryption and new.encryption.version != old.encryption.version + 1:
+    is_next = new.encryption.version == old.encryption.version + 1
+    if new.encryption != old.encryption and not (is_next and new.encryption.public != old.encryption.public):
         raise BadChange("another encryption key, and not the next one")
     left_out = [device for device in old.devices if new.device(device.id) is None]
     if any(device.until is None for device in left_out):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from client.crypto.encoding import PROTOCOL, Signed, b64, parse, sign, unb64
 from client.crypto.errors import BadChange, BadEncoding, WrongUser
-from client.crypto.forms import digest_or_none, fields, identifier, integer, listing, time, version_1
+from client.crypto.forms import MAX_TIME, digest_or_none, fields, identifier, integer, listing, time, version_1
 from client.crypto.keys import X25519, PublicEncryptionKey, check_sealing_key, check_signing_key
 from client.protocol.ids import DeviceId, UserId
 
@@ -210,6 +210,8 @@ def _read_encryption(value: object) -> PublicEncryptionKey:
 
 def _read_devices(value: object) -> tuple[DeviceKey, ...]:
     devices = tuple(_read_device(device) for device in listing(value, MAX_DEVICES))
+    if not devices:
+        raise BadEncoding("no device is listed")
     if len({device.id for device in devices}) != len(devices):
         raise BadEncoding("a device is listed twice")
     if sum(device.until is None for device in devices) > MAX_LIVE:
@@ -219,11 +221,12 @@ def _read_devices(value: object) -> tuple[DeviceKey, ...]:
 
 def _read_device(value: object) -> DeviceKey:
     device = fields(value, ("id", "key", "since", "until"), ("box",))
+    since = time(device["since"])
     return DeviceKey(
         DeviceId(identifier(device["id"])),
         check_signing_key(unb64(device["key"], 32)),
-        time(device["since"]),
-        None if device["until"] is None else time(device["until"]),
+        since,
+        None if device["until"] is None else integer(device["until"], since, MAX_TIME),
         check_sealing_key(unb64(device["box"], 32)) if "box" in device else None,
     )
 

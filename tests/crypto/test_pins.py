@@ -92,6 +92,7 @@ LAPTOP = a_device_key("laptop")
     ("what", "content"),
     [
         ("another key of the same version", replace(SECOND.next(), encryption=EncryptionKey.fresh(1).announced)),
+        ("the same key as another version", replace(SECOND.next(), encryption=replace(FIRST.encryption, version=2))),
         ("a version too many", replace(SECOND.next(), encryption=EncryptionKey.fresh(3).announced)),
         ("a live device left out", replace(SECOND.next(), devices=SECOND.devices[:1])),
         ("other keys for a device", replace(SECOND.next(), devices=(SECOND.devices[0], replace(LAPTOP, key=BOB.keys.devices[0].key)))),
@@ -111,7 +112,7 @@ def test_a_step_against_the_rules_is_refused(what, content):
     ("what", "content"),
     [
         ("a revoked device is back", replace(THIRD.next(), devices=(FIRST.devices[0], *THIRD.devices[1:]))),
-        ("it left at another time", replace(THIRD.next(), devices=(replace(THIRD.devices[0], until=1), THIRD.devices[1]))),
+        ("it left at another time", replace(THIRD.next(), devices=(replace(THIRD.devices[0], until=NOW_S + 1), THIRD.devices[1]))),
         ("left out, and not said", replace(THIRD.next(prune=True), pruned=None)),
         ("left out, and said wrongly", replace(THIRD.next(prune=True), pruned=Pruned(2, SECOND.digest))),
         ("an older encryption key", replace(THIRD.next(), encryption=FIRST.encryption)),

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from client.crypto.errors import BadEncoding, BadSignature
 
 PROTOCOL: Final = "chat.e2ee.v1"
-MAX_PAYLOAD: Final = 64 * 1024  # bytes; a userkeys document of 100 devices has some 25 KiB
+MAX_PAYLOAD: Final = 32 * 1024  # bytes; a userkeys document of 100 devices has some 19 KiB
 
 _FIELD = re.compile(r"[A-Za-z0-9_.:\-]*")
 _BASE64 = re.compile(r"[A-Za-z0-9_\-]*")

@@ -227,7 +227,8 @@ def _read_device(value: object) -> DeviceKey:
         check_signing_key(unb64(device["key"], 32)),
         since,
         None if device["until"] is None else integer(device["until"], since, MAX_TIME),
-        check_sealing_key(unb64(device["box"], 32)) if "box" in device else None,
+        # Sealed to by the user's own devices only, and then it shows (boxes.py): contacts need not look.
+        unb64(device["box"], 32) if "box" in device else None,
     )
 
 

@@ -1,5 +1,7 @@
 """A new encryption key reaches the other devices without the password, and nobody else."""
 
+from dataclasses import replace
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -65,6 +67,13 @@ def test_nothing_is_sealed_to_a_point_of_low_order():
     for point in (0, 1):
         with pytest.raises(BadKey):
             boxes.seal_box(NEW_KEY, ALICE.user, LAPTOP, point.to_bytes(32, "little"))
+
+
+def test_a_device_with_a_bad_box_key_does_not_stop_the_others():
+    bad = replace(a_device_key("tablet"), box=bytes(32))
+    content = ALICE.keys.next().with_device(bad).with_device(a_device_key("laptop")).sign(ALICE.identity)
+
+    assert set(boxes.seal_boxes(NEW_KEY, content, except_for=ALICE.device)) == {LAPTOP}
 
 
 def test_a_box_is_no_wrap():

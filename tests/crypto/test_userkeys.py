@@ -167,8 +167,6 @@ def test_encryption_keys_of_low_order_are_refused(point, top):
 
     with pytest.raises(BadKey):
         read(written(uek={"ver": 1, "suite": "x25519", "pk": bad}), ALICE.user)
-    with pytest.raises(BadKey):
-        read(written(devices=[device_json(box=bad)]), ALICE.user)
 
 
 def low_order_ed25519():

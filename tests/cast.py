@@ -79,10 +79,10 @@ class Cast:
         self._clients.append(client)
         return client
 
-    async def person(self, name: str, *, device: str = "phone") -> "Person":
-        """Register somebody, with a first device."""
+    async def person(self, name: str, *, device: str = "phone", **fields: Any) -> "Person":
+        """Register somebody, with a first device; `fields` go into the form."""
         username, password = f"{name}.{secrets.token_hex(5)}", secrets.token_urlsafe(24)
-        form = {"username": username, "password": password, "device_name": device}
+        form = {"username": username, "password": password, "device_name": device} | fields
         session = ok(await self.http().post("accounts/register", json=form), 201)
         person = Person(self, name, session["user"]["id"], username, password)
         person.devices.append(Device(person, session))

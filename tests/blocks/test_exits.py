@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from delivery import frames
 from messages.kinds import Kind
 from tests.cast import ok
+from tests.keys.keyring import Keyring, entries_of, seen_by
 
 OWN = "about the asker's own account, devices and mailbox"
 PUBLIC = "the same for everybody"
@@ -34,8 +35,10 @@ EXITS = {
     "POST api/v1/accounts/sign-in": OWN,
     "POST api/v1/accounts/refresh": OWN,
     "POST api/v1/accounts/sign-out": OWN,
+    "GET api/v1/accounts/kdf": PUBLIC,
     "GET api/v1/account": OWN,
     "PATCH api/v1/account": OWN,
+    "POST api/v1/account/password": OWN,
     "GET api/v1/devices": OWN,
     "PATCH api/v1/devices/<uuid:device_id>": OWN,
     "DELETE api/v1/devices/<uuid:device_id>": OWN,
@@ -63,6 +66,15 @@ EXITS = {
     "POST api/v1/connections/synced": OWN,
     "GET api/v1/connections/settings": OWN,
     "PATCH api/v1/connections/settings": OWN,
+    "PUT api/v1/e2ee/setup": "key_changes",
+    "PUT api/v1/e2ee/userkeys": "key_changes",
+    "POST api/v1/e2ee/reset": "key_changes",
+    "GET api/v1/e2ee/vault": OWN,
+    "PUT api/v1/e2ee/vault": OWN,
+    "GET api/v1/e2ee/vault/archive/<int:page>": OWN,
+    "GET api/v1/e2ee/box": OWN,
+    "POST api/v1/e2ee/users/query": "key_documents",
+    "GET api/v1/e2ee/users/<uuid:user_id>/userkeys/<int:seq>": "key_documents",
     "frame hello": OWN,
     "frame send": "sending",
     "frame ack": "receipts",
@@ -75,6 +87,7 @@ EXITS = {
     "entry room": GROUP,
     "entry connection": "connections",
     "entry epoch": GROUP,
+    "entry keys": "key_changes",
 }
 GUARDED = {name for name in EXITS.values() if name not in (OWN, PUBLIC, STAFF, GROUP)}
 
@@ -333,3 +346,40 @@ async def test_exit_connections(world):
     assert refused["code"] == "blocked"
     assert await world.bob.phone.gets("connections") == before
     assert (await world.alice.phone.gets(f"connections/{world.bob.id}"))["blocked_by"] is True
+
+
+async def test_exit_key_changes(world):
+    """Setting up, another key, beginning again: Bob's peers hear of it, in either direction of the block nobody does."""
+    await world.block()
+    for who in (world.alice, world.bob):
+        keys = Keyring(who)
+        await keys.sets_up()
+        await keys.rotates()
+        again = Keyring(who, kdf=keys.kdf)
+        body = {"userkeys": again.envelope(again.document()), "vault": again.vault(), "auth": who.password}
+        await who.phone.posts("e2ee/reset", body)
+    await world.settled()
+
+    async def heard_by(who):
+        return [(entry["user"], entry["change"]) for entry in await entries_of(who.phone)]
+
+    changes = ["encryption", "encryption", "identity"]
+    assert await heard_by(world.carol) == [(world.bob.id, change) for change in changes]
+    for who in (world.alice, world.bob):
+        assert await heard_by(who) == [(who.id, change) for change in changes]
+
+
+async def test_exit_key_documents(world):
+    """Across a block there is what there was before it. In the circle all can seal to all; then they see each other's."""
+    keys = Keyring(world.bob)
+    await keys.sets_up()
+    before = await seen_by(world.alice.phone, world.bob)
+    await world.carol.phone.http.delete(f"rooms/{world.circle}/members/{world.bob.id}")
+    await world.block()
+    await keys.rotates()
+
+    assert before[world.bob.id]
+    assert await seen_by(world.alice.phone, world.bob) == before
+    assert await seen_by(world.carol.phone, world.bob) != before
+    ok(await world.alice.phone.http.get(f"e2ee/users/{world.bob.id}/userkeys/2"), 404)
+    ok(await world.carol.phone.http.get(f"e2ee/users/{world.bob.id}/userkeys/2"), 200)

@@ -291,17 +291,11 @@ class Client:
 
     def waiting(self) -> list[tuple[MessageId, RoomId, bytes, int]]:
         """The same with room, body and `sent_at` (ms), for showing."""
-        return [
-            (draft.message.id, draft.message.room, draft.body, draft.message.sent_at)
-            for draft in self._store.drafts.waiting()
-        ]
+        return [(message.id, message.room, body, message.sent_at) for message, body in self._sender.waiting()]
 
     def failed(self) -> list[tuple[MessageId, RoomId, bytes, Problem]]:
         """Messages that were refused for good, with their bodies, until they are discarded."""
-        return [
-            (draft.message.id, draft.message.room, draft.body, problem)
-            for draft, problem in self._store.drafts.failed()
-        ]
+        return [(message.id, message.room, body, problem) for message, body, problem in self._sender.failed()]
 
     def discard(self, message: MessageId) -> bool:
         """Give up a failed message, or one that was never sent. False for others: they may have been accepted."""

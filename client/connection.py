@@ -98,7 +98,7 @@ class Connection:
     async def _handle(self, frame: ServerFrame) -> None:
         match frame:
             case Entries():
-                for late, later in self._receiver.entries(self._inbox, frame).items():
+                for late, later in (await self._receiver.entries(self._inbox, frame)).items():
                     self.put(Reject(late, later))
             case AcceptedFrame(messages):
                 self._sender.answered(messages)

@@ -3,7 +3,8 @@
 LetterlockError
   ├── Refused            the server said no; `problem` says why and whether a repeat may succeed
   │     ├── SendRefused  a message that will not be accepted; `message` names it
-  │     │     └── Blocked  one of the two blocks the other: `by` says who; told by this device itself, before anything is sent
+  │     │     ├── Blocked  one of the two blocks the other: `by` says who; told by this device itself, before anything is sent
+  │     │     └── KeysHeld a member whom the user had verified has another identity key: `users` says who
   │     └── ChangeRefused  a change of connections that is not made, and is not waiting any more
   │           ├── ChangeConflict  the connection has changed since the user pressed the button
   │           └── DevicesLag      other devices have not stored the block yet
@@ -18,7 +19,7 @@ LetterlockError
 
 from typing import TYPE_CHECKING
 
-from client.protocol.ids import MessageId
+from client.protocol.ids import MessageId, UserId
 from client.protocol.problems import Problem
 
 if TYPE_CHECKING:  # it raises errors of this module
@@ -63,9 +64,21 @@ class Blocked(SendRefused):
         return "peer" if self.problem.more.get("by") == "peer" else "you"
 
 
-def send_refused(problem: Problem, message: MessageId) -> SendRefused:
-    """The error that goes with a refused message."""
-    return (Blocked if problem.code == "blocked" else SendRefused)(problem, message)
+class KeysHeld(SendRefused):
+    """Nothing is sent before the user has compared the new safety number: a verified member has another identity key."""
+
+    @property
+    def users(self) -> tuple[UserId, ...]:
+        """Whose keys are to be verified anew."""
+        return tuple(self.problem.more.get("users", ()))
+
+
+_BY_CODE: dict[str, type[SendRefused]] = {"blocked": Blocked, "keys_held": KeysHeld}
+
+
+def send_refused(problem: Problem, message: MessageId | None) -> SendRefused:
+    """The error that goes with a refused message, or with one that is not even queued."""
+    return _BY_CODE.get(problem.code, SendRefused)(problem, message)
 
 
 class ChangeRefused(Refused):
@@ -117,4 +130,8 @@ class StoreInUse(LetterlockError):
 
 
 class CannotOpen(LetterlockError):
-    """The sealer has no key for this body, or the body is not genuine."""
+    """A body that cannot be opened. `problem`: `locked`, `no_key` or `not_verified`, as in `Message`."""
+
+    def __init__(self, problem: str, detail: str = "") -> None:
+        super().__init__(detail or problem)
+        self.problem = problem

@@ -1,6 +1,9 @@
 """From the user's hand to the server's commit.
 
-    queue: sealed, stored, then in the outbox | a carrier takes what may go | answers come back | the store forgets
+    queue: sealed if that is possible, stored, then in the outbox | a carrier takes what may go | answers come back | the store forgets
+
+What could not be sealed, because the room's epoch is not at hand, waits in its place; `unready` names its rooms, and whoever
+has prepared one says `seal_waiting`.
 
 Two carriers exist: the socket (`client.connection`) and REST (`RestCarrier`). A client uses one of them for all it
 sends, because the server keeps the order of one socket, or of one POST after the other, but not across them.
@@ -13,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from client.connections.gate import Gate
-from client.errors import Blocked, LetterlockError, Refused, SignedOut, send_refused
+from client.errors import CannotOpen, LetterlockError, Refused, SignedOut, send_refused
 from client.events import Hub, MessageAccepted, MessageFailed
 from client.protocol.answers import Accepted, decode_results
 from client.protocol.changes import blocked_problem
@@ -26,8 +29,10 @@ from client.protocol.problems import Problem
 from client.sealer import Header, Sealer
 from client.session import Session
 from client.store import Store
+from client.store.drafts import Draft
 
 ANSWERS = 1_000
+AT_ONCE = 500  # messages sealed without a pause; one takes some 0.1 ms
 
 
 class Sender:
@@ -44,44 +49,97 @@ class Sender:
         self._now_ms = now_ms
         self._waiting: dict[MessageId, asyncio.Future[Accepted]] = {}
         self._answers: dict[MessageId, Accepted] = {}  # the newest, until their entries arrive
-        self._epochs: dict[RoomId, int] = {}
         self.outbox = Outbox()
         self.awake = asyncio.Event()
+        # Rooms in which something waits for the epoch; the event is set when there is a new one.
+        self.unready: set[RoomId] = set()
+        self.some_unready = asyncio.Event()
         for draft in store.drafts.waiting():
             self.outbox.add(draft.position, draft.message)
+            if not draft.message.is_sealed:
+                self._want(draft.message.room)
         self.recheck()
 
     def queue(self, room: RoomId, bodies: Sequence[bytes]) -> list[MessageId]:
-        """Seal and store messages, in one transaction; they will be sent in this order. Raises Blocked."""
+        """Store messages, in one transaction, sealed if that is possible; they will be sent in this order.
+
+        Raises Refused for a body that no server would take, Blocked and KeysHeld.
+        """
         me = self._session.signed_in
-        if (by := self._gate.closed_by(room)) is not None:
-            raise Blocked(blocked_problem(by), None)
+        if (problem := self._closed(room)) is not None:
+            raise send_refused(problem, None)
         self.outbox.stop(room, stopped=False)
         known = self._store.rooms.find(room)
         recipient = known[0].peer_of(me.user) if known else None
-        epoch = max(known[0].epoch if known else 0, self._epochs.get(room, 0))
-        queued = []
+        queued: list[tuple[int, Outgoing]] = []
         with self._store.database.transaction():
             for body in bodies:
                 now_ms = self._now_ms()
                 id_ = message_id(now_ms, secrets.randbits(74))
                 sent_at = self._store.identity.next_timestamp(now_ms)
-                sealed = self._seal(Header(id_, room, me.user, me.device, sent_at, epoch), body)
-                message = Outgoing(id_, room, me.user, recipient, sent_at, self._sealer.alg, epoch, sealed)
-                queued.append((self._store.drafts.add(message, body), message))
+                message = Outgoing(id_, room, me.user, recipient, sent_at, self._sealer.alg, 0, Ciphertext())
+                self._check(message, body)
+                message = self._sealed(message, body)
+                queued.append((self._store.drafts.add(message, self._sealer.keep(body)), message))
         for position, message in queued:
             self.outbox.add(position, message)
+        if any(not message.is_sealed for _, message in queued):
+            self._want(room)
         self.awake.set()
         return [message.id for _, message in queued]
 
-    def _seal(self, header: Header, body: bytes) -> Ciphertext:
-        """Seal a body. What the server would refuse is refused here: too large a frame would even cost the socket."""
-        sealed = self._sealer.seal(header, body)
-        if not sealed:
+    def _check(self, message: Outgoing, body: bytes) -> None:
+        if not body:
             raise Refused(Problem("invalid", 400, detail="a body has at least one byte", more={"field": "ciphertext"}))
-        if len(sealed) > BODY_BYTES:
-            raise Refused(Problem("too_large", 413, detail=f"sealed, a body has at most {BODY_BYTES} bytes"))
-        return sealed
+        if len(body) > BODY_BYTES:
+            raise Refused(Problem("too_large", 413, detail=f"a body has at most {BODY_BYTES} bytes"))
+        self._sealer.check(self._header(message, 0), body)
+
+    def _header(self, message: Outgoing, epoch: int) -> Header:
+        device = self._session.signed_in.device
+        return Header(message.id, message.room, message.sender, device, message.sent_at, epoch)
+
+    def _sealed(self, message: Outgoing, body: bytes) -> Outgoing:
+        """The message under the room's epoch; as it is, if that is not at hand."""
+        if (epoch := self._sealer.epoch(message.room)) is None:
+            return message
+        ciphertext = self._sealer.seal(self._header(message, epoch), body)
+        return replace(message, epoch=epoch, alg=self._sealer.alg, ciphertext=ciphertext)
+
+    def _want(self, room: RoomId) -> None:
+        self.unready.add(room)
+        self.some_unready.set()
+
+    def seal_waiting(self, room: RoomId) -> bool:
+        """Seal what waits in a room for its epoch, 500 messages at most. False when it has to wait on."""
+        waiting = self.outbox.unsealed_in(room)
+        if not waiting or not self._session.is_signed_in:
+            self.unready.discard(room)
+            return True
+        if self._sealer.epoch(room) is None:
+            self._want(room)
+            return False
+        with self._store.database.transaction():
+            bodies = [self._sealer.kept(self._store.drafts.get(message.id).kept) for message in waiting[:AT_ONCE]]
+            sealed = [self._sealed(message, body) for message, body in zip(waiting, bodies)]
+            self._store.drafts.reseal(sealed)
+        self.outbox.replace(room, sealed)
+        if len(waiting) <= AT_ONCE:
+            self.unready.discard(room)
+        self.awake.set()
+        return True
+
+    def reseal(self, room: RoomId) -> None:
+        """The room may have another epoch: what is sealed for one before, and is not on the way, is sealed anew."""
+        epoch = self._sealer.epoch(room)
+        outdated = [message for message in self.outbox.waiting_in(room) if message.is_sealed and message.epoch != epoch]
+        if outdated:
+            unsealed = [message.unsealed() for message in outdated]
+            self._store.drafts.reseal(unsealed)
+            self.outbox.replace(room, unsealed)
+        if self.outbox.unsealed_in(room):
+            self._want(room)
+            self.seal_waiting(room)
 
     async def accepted(self, message: MessageId) -> Accepted:
         """Wait for the server's commit. Raises SendRefused. Giving up the wait does not take the message back."""
@@ -156,8 +214,20 @@ class Sender:
     def recheck(self) -> None:
         """Somebody may be blocked now, or no longer: what is not to be sent stops here, and is kept with the reason."""
         for room in self.outbox.rooms():
-            self.outbox.stop(room, stopped=self._gate.closed_by(room) is not None)
+            self.outbox.stop(room, stopped=self._closed(room) is not None)
         self._drop_stopped()
+
+    def _closed(self, room: RoomId) -> Problem | None:
+        by = self._gate.closed_by(room)
+        return self._sealer.closed(room) if by is None else blocked_problem(by)
+
+    def give_up(self, room: RoomId, problem: Problem) -> None:
+        """The room's epoch cannot be had: what waits for it has failed."""
+        with self._store.database.transaction():
+            for message in self.outbox.give_up(room):
+                self._fail(message, problem)
+        self.unready.discard(room)
+        self.awake.set()
 
     def disconnected(self) -> None:
         """The connection is gone: what was on the way goes again, unless a block came meanwhile."""
@@ -172,8 +242,7 @@ class Sender:
             self.awake.set()
 
     def _stop(self, message: MessageId) -> None:
-        by = self._gate.closed_by(self._store.drafts.get(message).message.room)
-        self._fail(message, blocked_problem(by or "you"))
+        self._fail(message, self._closed(self._store.drafts.get(message).message.room) or blocked_problem("you"))
 
     def _accepted_before(self, message: MessageId, problem: Problem) -> None:
         sent = self._store.drafts.get(message).message
@@ -181,21 +250,24 @@ class Sender:
         self._settle(Accepted(message, sent.room, sent.sender, sent.recipient, int(problem.more["accepted_at"])))
 
     def _seal_anew(self, message: MessageId, problem: Problem) -> None:
-        """Seal a message, and those that wait behind it, for the epoch that the server has named."""
+        """Seal a message, and those that wait behind it, for another epoch: the server does not take this one any more."""
         room = self._store.drafts.get(message).message.room
-        epoch = problem.more.get("epoch")
-        if not isinstance(epoch, int):
-            return
-        self._epochs[room] = max(epoch, self._epochs.get(room, 0))
-        me = self._session.signed_in
-        for stale in self.outbox.waiting_in(room):
-            if stale.epoch == epoch:
-                continue
-            body = self._store.drafts.get(stale.id).body
-            header = Header(stale.id, room, me.user, me.device, stale.sent_at, epoch)
-            fresh = replace(stale, epoch=epoch, alg=self._sealer.alg, ciphertext=self._seal(header, body))
-            self._store.drafts.reseal(fresh)
-            self.outbox.replace(fresh)
+        self._sealer.outdated(room, problem)
+        self.reseal(room)
+
+    def waiting(self) -> list[tuple[Outgoing, bytes]]:
+        """What is to be sent, in order, with the bodies; empty ones for those that cannot be opened now."""
+        return [(draft.message, self._body(draft)) for draft in self._store.drafts.waiting()]
+
+    def failed(self) -> list[tuple[Outgoing, bytes, Problem]]:
+        """What was refused for good, in order, with the bodies."""
+        return [(draft.message, self._body(draft), problem) for draft, problem in self._store.drafts.failed()]
+
+    def _body(self, draft: Draft) -> bytes:
+        try:
+            return self._sealer.kept(draft.kept)
+        except CannotOpen:
+            return b""
 
     def discard(self, message: MessageId) -> bool:
         """Give up a message that was refused for good, or was not sent yet. False when it is on the way."""

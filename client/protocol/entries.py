@@ -65,6 +65,29 @@ class ConnectionEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochEntry:
+    """A room has a new epoch, made by this device; `digest` (32 bytes) is that of its record's payload (protocol §6.4)."""
+
+    seq: int
+    room: RoomId
+    epoch: int
+    creator: UserId
+    device: DeviceId
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeysEntry:
+    """The keys of `user` are others since the document of that number; `change` says which (protocol §6.3)."""
+
+    seq: int
+    user: UserId
+    document: int
+    change: str
+    device: DeviceId | None
+
+
+@dataclass(frozen=True, slots=True)
 class HiddenEntry:
     """The number is kept, the content is not this user's to see."""
 
@@ -79,8 +102,8 @@ class OtherEntry:
     kind: str
 
 
-Entry = MessageEntry | RejectionEntry | RoomEntry | ConnectionEntry | HiddenEntry | OtherEntry
-KNOWN = {"message", "rejection", "room", "connection", "hidden"}
+Entry = MessageEntry | RejectionEntry | RoomEntry | ConnectionEntry | EpochEntry | KeysEntry | HiddenEntry | OtherEntry
+KNOWN = {"message", "rejection", "room", "connection", "epoch", "keys", "hidden"}
 
 
 def decode_entry(fields: object) -> Entry:
@@ -118,6 +141,16 @@ def decode_entry(fields: object) -> Entry:
             return ConnectionEntry(seq, version, connection=decode_relation(connection))
         case {"kind": "connection", "seq": int(seq), "version": int(version), "settings": dict(settings)}:
             return ConnectionEntry(seq, version, settings=decode_settings(settings))
+        case {
+            "kind": "epoch", "seq": int(seq), "room": str(room), "epoch": int(epoch), "creator": str(creator),
+            "device": str(device), "hash": str(digest),
+        }:  # fmt: skip
+            return EpochEntry(seq, RoomId(room), epoch, UserId(creator), DeviceId(device), from_text(digest))
+        case {
+            "kind": "keys", "seq": int(seq), "user": str(user), "document": int(document), "change": str(change),
+            "device": str() | None as device,
+        }:  # fmt: skip
+            return KeysEntry(seq, UserId(user), document, change, None if device is None else DeviceId(device))
         case {"kind": "hidden", "seq": int(seq)}:
             return HiddenEntry(seq)
         case {"kind": str(kind), "seq": int(seq)} if kind not in KNOWN:

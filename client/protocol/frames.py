@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from client.errors import MalformedFrame
@@ -37,9 +37,18 @@ class Outgoing:
     ciphertext: Ciphertext
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether it can go. Until then it has no ciphertext, and waits in its place for the room's epoch."""
+        return bool(self.ciphertext)
+
+    @property
     def size(self) -> int:
         """At most this many bytes of a frame."""
         return len(self.ciphertext) * 4 // 3 + 500
+
+    def unsealed(self) -> "Outgoing":
+        """The same, to be sealed anew."""
+        return replace(self, epoch=0, ciphertext=Ciphertext())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ later ones (`earlier_send_refused`), so none overtakes.
 
 A lane can be *stopped*: one of the two people of its room blocks the other. Nothing of it is sent or repeated then, and what
 waits in it leaves the outbox (`leave_stopped`); what is on the way is still answered.
+
+A message can wait *unsealed*, because its room's epoch is not at hand. Neither it nor what is behind it goes before that.
 """
 
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -54,7 +56,11 @@ class _Lane:
         self.waiting = deque(sorted([*items, *self.waiting], key=lambda item: item.position))
 
     def may_send(self, now: float) -> bool:
-        return bool(self.waiting) and not self.settling and self.not_before <= now
+        return self.is_ready and self.not_before <= now
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.waiting) and self.waiting[0].message.is_sealed and not self.settling
 
 
 class Outbox:
@@ -94,6 +100,8 @@ class Outbox:
             lane = self._lanes[room]
             while lane.waiting and len(taken) < FRAME_MESSAGES and self._in_flight < self._window:
                 item = lane.waiting[0]
+                if not item.message.is_sealed:
+                    break
                 if taken and item.message.size > room_left:
                     return taken
                 lane.waiting.popleft()
@@ -194,14 +202,29 @@ class Outbox:
 
     def waiting_in(self, room: RoomId) -> list[Outgoing]:
         """The messages of a room that are not on the way."""
-        lane = self._lanes.get(room)
-        return [item.message for item in lane.waiting] if lane else []
+        return [item.message for item in self._waiting(room)]
 
-    def replace(self, message: Outgoing) -> None:
-        """The same message, sealed anew; it keeps its id and its place."""
-        for item in self._lanes[message.room].waiting:
-            if item.message.id == message.id:
-                item.message = message
+    def unsealed_in(self, room: RoomId) -> list[Outgoing]:
+        """The messages of a room that wait for its epoch."""
+        return [message for message in self.waiting_in(room) if not message.is_sealed]
+
+    def replace(self, room: RoomId, messages: Iterable[Outgoing]) -> None:
+        """The same messages, sealed or unsealed anew; each keeps its id and its place."""
+        fresh = {message.id: message for message in messages}
+        for item in self._lanes[room].waiting if fresh else ():
+            item.message = fresh.get(item.message.id, item.message)
+
+    def give_up(self, room: RoomId) -> list[MessageId]:
+        """Take out what waits unsealed in a room, in order: its epoch cannot be had."""
+        leaving = [item for item in self._waiting(room) if not item.message.is_sealed]
+        for item in leaving:
+            self.is_stuck = self.is_stuck or item.turned_away
+            self._leave(item.message.id)
+        return [item.message.id for item in leaving]
+
+    def _waiting(self, room: RoomId) -> list[_Queued]:
+        lane = self._lanes.get(room)
+        return list(lane.waiting) if lane else []
 
     def disconnected(self) -> None:
         """The connection is gone: what was on the way goes again, first, on the next one."""
@@ -221,13 +244,9 @@ class Outbox:
         times = [
             max(lane.not_before, self._not_before, now)
             for room, lane in self._lanes.items()
-            if self._ready(lane) and room not in self._stopped
+            if lane.is_ready and room not in self._stopped
         ]
         return min(times, default=float("inf"))
-
-    @staticmethod
-    def _ready(lane: _Lane) -> bool:
-        return bool(lane.waiting) and not lane.settling
 
     def overdue(self, now: float) -> bool:
         """Whether something has been on the way for 30 s without an answer: then the connection is not to be trusted."""

@@ -1,7 +1,8 @@
 """The persistent outbox: a message is here from before it is first sent until it is accepted or given up."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from client.protocol.frames import Outgoing
 from client.protocol.ids import MessageId, RoomId, UserId
@@ -14,11 +15,14 @@ COLUMNS = "position, id, room, sender, recipient, sent_at, alg, epoch, ciphertex
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that is not accepted yet: its place in the order, its sealed form, and its body for sealing anew."""
+    """A message that is not accepted yet: its place in the order, its sealed form if it has one, and its body as it is kept.
+
+    Bodies rest as `Sealer.keep` makes them: the file has none in the clear.
+    """
 
     position: int
     message: Outgoing
-    body: bytes
+    kept: bytes = field(repr=False)
 
 
 class Drafts:
@@ -27,13 +31,13 @@ class Drafts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, message: Outgoing, body: bytes) -> int:
+    def add(self, message: Outgoing, kept: bytes) -> int:
         """Keep a message; its position in the order."""
         self._database.run(
             "INSERT INTO drafts (id, room, sender, recipient, sent_at, alg, epoch, body, ciphertext)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             message.id, message.room, message.sender, message.recipient, message.sent_at, message.alg, message.epoch,
-            body, bytes(message.ciphertext),
+            kept, bytes(message.ciphertext),
         )  # fmt: skip
         (position,) = self._database.one("SELECT last_insert_rowid()")
         return int(position)
@@ -47,12 +51,12 @@ class Drafts:
         """One that is certainly there."""
         return _draft(*self._database.one(f"SELECT {COLUMNS} FROM drafts WHERE id = ?", message))
 
-    def reseal(self, message: Outgoing) -> None:
-        """Keep the new sealed form, under the same id."""
-        self._database.run(
+    def reseal(self, messages: Iterable[Outgoing]) -> None:
+        """Keep the new sealed forms, or that there are none, under the same ids."""
+        self._database.run_each(
             "UPDATE drafts SET epoch = ?, alg = ?, ciphertext = ? WHERE id = ?",
-            message.epoch, message.alg, bytes(message.ciphertext), message.id,
-        )  # fmt: skip
+            [(message.epoch, message.alg, bytes(message.ciphertext), message.id) for message in messages],
+        )
 
     def remove(self, *messages: MessageId) -> None:
         """Accepted, or given up."""
@@ -75,7 +79,7 @@ class Drafts:
 
 def _draft(
     position: int, id_: MessageId, room: RoomId, sender: UserId, recipient: UserId | None, sent_at: int, alg: str, epoch: int,
-    ciphertext: bytes, body: bytes,
+    ciphertext: bytes, kept: bytes,
 ) -> Draft:  # fmt: skip
     message = Outgoing(id_, room, sender, recipient, sent_at, alg, epoch, Ciphertext(ciphertext))
-    return Draft(position, message, body)
+    return Draft(position, message, kept)

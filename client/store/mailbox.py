@@ -1,14 +1,16 @@
 """What has arrived: entries by seq, messages, the marks of the late rule, refusals."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from client.protocol.entries import (
     ConnectionEntry,
     Entry,
+    EpochEntry,
     HiddenEntry,
+    KeysEntry,
     MessageEntry,
     OtherEntry,
     RejectionEntry,
@@ -36,7 +38,9 @@ class StoredMessage:
     reason: str | None = None
 
 
-Stored = StoredMessage | RejectionEntry | RoomEntry | ConnectionEntry | HiddenEntry | OtherEntry
+Stored = (
+    StoredMessage | RejectionEntry | RoomEntry | ConnectionEntry | EpochEntry | KeysEntry | HiddenEntry | OtherEntry
+)
 
 
 class Mailbox:
@@ -112,12 +116,12 @@ class Mailbox:
         )  # fmt: skip
         return [_stored_message(*row) for row in rows]
 
-    def changes_of(self, room: RoomId, after: int, before: int, limit: int) -> list[Stored]:
-        """At most `limit` changes of a room's members between two seqs, newest first."""
+    def changes_of(self, room: RoomId, after: int, before: int, limit: int, kind: str = "room") -> list[Stored]:
+        """At most `limit` changes of a room's members (or entries of another kind) between two seqs, newest first."""
         rows = self._database.all(
-            "SELECT kind, body, 0, NULL, seq FROM entries WHERE kind = 'room' AND room = ? AND seq > ? AND seq < ?"
+            "SELECT kind, body, 0, NULL, seq FROM entries WHERE kind = ? AND room = ? AND seq > ? AND seq < ?"
             " ORDER BY seq DESC LIMIT ?",
-            room, after, before, limit,
+            kind, room, after, before, limit,
         )  # fmt: skip
         return [_stored(*row) for row in rows]
 
@@ -125,6 +129,18 @@ class Mailbox:
         """A message by its id."""
         row = self._database.one(f"SELECT {REFUSED}, {COLUMNS} FROM messages m WHERE m.id = ?", message)
         return _stored_message(*row) if row else None
+
+    def known(self, messages: Iterable[MessageId]) -> set[MessageId]:
+        """Those of the messages that are here."""
+        rows = self._database.all(
+            "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(messages))
+        )
+        return {MessageId(id_) for (id_,) in rows}
+
+    def count_under(self, room: RoomId, epoch: int) -> int:
+        """How many messages of a room here were sealed under an epoch."""
+        (count,) = self._database.one("SELECT count(*) FROM messages WHERE room = ? AND epoch = ?", room, epoch)
+        return int(count)
 
     def peer_in(self, room: RoomId, me: UserId) -> UserId | None:
         """The other one of a direct room, as far as the messages here tell."""
@@ -144,6 +160,11 @@ def _row(entry: Entry) -> tuple[Any, ...]:
             return entry.seq, "room", entry.room, None, json.dumps(asdict(entry))
         case ConnectionEntry():
             return entry.seq, "connection", None, None, json.dumps(_connection_fields(entry))
+        case EpochEntry():
+            fields = asdict(entry) | {"digest": entry.digest.hex()}
+            return entry.seq, "epoch", entry.room, None, json.dumps(fields)
+        case KeysEntry():
+            return entry.seq, "keys", None, None, json.dumps(asdict(entry))
         case HiddenEntry():
             return entry.seq, "hidden", None, None, None
         case OtherEntry():
@@ -187,6 +208,11 @@ def _stored(kind: str, body: str | None, refused: int, blocked: str | None, *col
             connection = decode_entry(json.loads(body))
             assert isinstance(connection, ConnectionEntry)
             return connection
+        case "epoch" if body is not None:
+            fields = json.loads(body)
+            return EpochEntry(**fields | {"digest": bytes.fromhex(fields["digest"])})
+        case "keys" if body is not None:
+            return KeysEntry(**json.loads(body))
         case "hidden":
             return HiddenEntry(seq)
         case _:

@@ -157,7 +157,7 @@ def test_a_stale_epoch_keeps_the_place_and_the_id():
 
     assert outbox.refused(first.id, stale, now=0) is Verdict.RESEAL
     assert outbox.refused(second.id, stale, now=0) is Verdict.RESEAL
-    outbox.replace(outgoing(1, size=9))
+    outbox.replace(KITCHEN, [outgoing(1, size=9)])
 
     again = outbox.take(0)
     assert numbers(again) == [1, 2]

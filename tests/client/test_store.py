@@ -121,7 +121,7 @@ class TestDrafts:
 
         assert store.drafts.waiting() == []
         ((draft, problem),) = store.drafts.failed()
-        assert (draft.body, problem.code, problem.status, problem.detail) == (b"body", "not_found", 404, "gone")
+        assert (draft.kept, problem.code, problem.status, problem.detail) == (b"body", "not_found", 404, "gone")
 
 
 class TestReceipts:

@@ -95,6 +95,7 @@ LAPTOP = a_device_key("laptop")
         ("the same key as another version", replace(SECOND.next(), encryption=replace(FIRST.encryption, version=2))),
         ("a version too many", replace(SECOND.next(), encryption=EncryptionKey.fresh(3).announced)),
         ("a live device left out", replace(SECOND.next(), devices=SECOND.devices[:1])),
+        ("a live device left out, and said", replace(SECOND.next(), devices=SECOND.devices[:1], pruned=Pruned(2, SECOND.digest))),
         ("other keys for a device", replace(SECOND.next(), devices=(SECOND.devices[0], replace(LAPTOP, key=BOB.keys.devices[0].key)))),
         ("another box for a device", replace(SECOND.next(), devices=(SECOND.devices[0], replace(LAPTOP, box=None)))),
         ("another beginning", replace(SECOND.next(), devices=(SECOND.devices[0], replace(LAPTOP, since=1)))),

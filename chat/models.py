@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from kernel.ids import uuid7
 
@@ -80,3 +81,36 @@ class Membership(models.Model):
             models.UniqueConstraint(fields=["room", "user"], name="a_user_is_in_a_room_once"),
             models.UniqueConstraint(fields=["room"], condition=Q(role="owner"), name="a_group_has_one_owner"),
         ]
+
+
+class RoomEpoch(models.Model):
+    """The signed record of a room's epoch, byte for byte, and the list that it signs (docs/protocol.md §6.4)."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="epochs")
+    epoch = models.IntegerField()
+    payload = models.BinaryField()
+    signature = models.BinaryField()
+    digest = models.BinaryField()
+    creator = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
+    device = models.UUIDField()
+    # `[[user, identity key, version of the encryption key], …]`, by user.
+    roster = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["room", "epoch"], name="an_epoch_is_made_once")]
+
+
+class EpochWrap(models.Model):
+    """An epoch's key, sealed to one user's encryption key of this version (80 bytes)."""
+
+    pk = models.CompositePrimaryKey("user_id", "room_id", "epoch")
+    # In the order in which a new device reads all of its user's.
+    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+", db_index=False)
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+", db_index=False)
+    epoch = models.IntegerField()
+    version = models.IntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        indexes = [models.Index(fields=["room", "epoch"], name="wraps_of_an_epoch")]

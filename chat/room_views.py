@@ -39,7 +39,8 @@ class RoomShape(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(["direct", "group"])
     members_version = serializers.IntegerField(help_text="rises with every change of who is in it and as what")
-    epoch = serializers.IntegerField()
+    epoch = serializers.IntegerField(help_text="the newest; 0 for none yet")
+    history = serializers.ChoiceField(["joined", "all"], help_text="what who comes later may read")
     created_at = serializers.IntegerField(help_text="ms since 1970")
     members = MemberShape(many=True)
 
@@ -63,6 +64,7 @@ class NewGroupShape(Form):
 
     kind = serializers.ChoiceField(["group"])
     members = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=limits.MEMBERS)
+    history = serializers.ChoiceField(["joined", "all"], required=False, help_text="`joined` unless said")
 
 
 class UsersShape(Form):
@@ -100,6 +102,7 @@ def room_json(room: RoomState) -> dict[str, Any]:
         "kind": room.kind,
         "members_version": room.members_version,
         "epoch": room.epoch,
+        "history": room.history,
         "created_at": room.created_at,
         "members": [member._asdict() for member in room.members],
     }
@@ -145,14 +148,16 @@ class Rooms(APIView):
     )
     def post(self, request: Request) -> Response:
         """Open the one room of you and a peer, or make a group of which you are the owner."""
-        form = members_of(request.data, needs=("kind",), may=("peer", "members"))
+        form = members_of(request.data, needs=("kind",), may=("peer", "members", "history"))
         by = request.user.user_id
         if choice_of(form["kind"], "kind", ("direct", "group")) == "direct":
             form = members_of(request.data, needs=("kind", "peer"))
             room, created = rooms.open_direct(by, uuid_of(form["peer"], "peer"), device=request.user.device_id)
             return Response(room_json(room), status=201 if created else 200)
-        form = members_of(request.data, needs=("kind", "members"))
-        room = rooms.create_group(by, uuids_of(form["members"], "members", most=limits.MEMBERS))
+        form = members_of(request.data, needs=("kind", "members"), may=("history",))
+        history = choice_of(form.get("history", "joined"), "history", ("joined", "all"))
+        members = uuids_of(form["members"], "members", most=limits.MEMBERS)
+        room = rooms.create_group(by, members, history=history)
         return Response(room_json(room), status=201)
 
 

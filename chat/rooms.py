@@ -54,6 +54,7 @@ class RoomState:
     kind: str
     members_version: int
     epoch: int
+    history: str
     created_at: int
     members: Sequence[Member]
 
@@ -172,15 +173,15 @@ def _make_direct(by: UUID, peer: UUID, device: UUID | None) -> tuple[Room, bool]
 
 
 @transaction.atomic
-def create_group(by: UUID, members: Collection[UUID]) -> RoomState:
-    """Make a group of `by`, its owner, and these members."""
+def create_group(by: UUID, members: Collection[UUID], *, history: str = Room.History.JOINED) -> RoomState:
+    """Make a group of `by`, its owner, and these members; `history`: what who comes later may read."""
     others = [user for user in dict.fromkeys(members) if user != by]
     if not others:
         raise InvalidInput("a group has at least one member beside you", field="members")
     _check_size(len(others) + 1)
     accounts.check_not_suspended(by)
     check_may_add(by, others, field="members")
-    room = Room.objects.create(kind=Room.Kind.GROUP)
+    room = Room.objects.create(kind=Room.Kind.GROUP, history=history)
     everybody = {by: Role.OWNER, **dict.fromkeys(others, Role.MEMBER)}
     _join(room, everybody)
     _announce(room, "created", by, everybody, tell=everybody)
@@ -327,7 +328,9 @@ def _states(rooms: Iterable[Room]) -> list[RoomState]:
     for room_id, user, username, role, joined_at in columns:
         members[room_id].append(Member(user, username, role, _ms(joined_at)))
     return [
-        RoomState(room.id, room.kind, room.members_version, room.epoch, _ms(room.created_at), members[room.id])
+        RoomState(
+            room.id, room.kind, room.members_version, room.epoch, room.history, _ms(room.created_at), members[room.id]
+        )
         for room in rooms
     ]
 

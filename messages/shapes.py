@@ -68,6 +68,27 @@ class ConnectionEntry(_Numbered):
     settings = serializers.DictField(required=False)
 
 
+class EpochEntry(_Numbered):
+    """A room has a new epoch."""
+
+    kind = serializers.ChoiceField(["epoch"])
+    room = serializers.UUIDField()
+    epoch = serializers.IntegerField()
+    creator = serializers.UUIDField()
+    device = serializers.UUIDField(help_text="the device that made and signed it")
+    hash = serializers.CharField(help_text="SHA-256 of the signed record, base64url without padding")
+
+
+class KeysEntry(_Numbered):
+    """Keys of a user have changed: yours, or those of a contact or of the other in a direct room."""
+
+    kind = serializers.ChoiceField(["keys"])
+    user = serializers.UUIDField()
+    document = serializers.IntegerField(help_text="the number of the user's newest key document")
+    change = serializers.ChoiceField(["devices", "encryption", "identity", "vault_read"])
+    device = serializers.UUIDField(allow_null=True, help_text="the device that it is about, if it is one")
+
+
 class HiddenEntry(_Numbered):
     """The number is kept, the content is not there."""
 
@@ -81,6 +102,8 @@ def entries() -> PolymorphicProxySerializer:
         "rejection": RejectionEntry,
         "room": RoomEntry,
         "connection": ConnectionEntry,
+        "epoch": EpochEntry,
+        "keys": KeysEntry,
         "hidden": HiddenEntry,
     }
     return PolymorphicProxySerializer("Entry", kinds, resource_type_field_name="kind", many=True)

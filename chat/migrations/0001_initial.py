@@ -6,40 +6,71 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Room',
+            name="Room",
             fields=[
-                ('id', models.UUIDField(default=kernel.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('direct', 'Direct'), ('group', 'Group')], max_length=8)),
-                ('first_user', models.UUIDField(blank=True, null=True)),
-                ('second_user', models.UUIDField(blank=True, null=True)),
-                ('members_version', models.BigIntegerField(default=1)),
-                ('epoch', models.IntegerField(default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.UUIDField(default=kernel.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(choices=[("direct", "Direct"), ("group", "Group")], max_length=8)),
+                ("first_user", models.UUIDField(blank=True, null=True)),
+                ("second_user", models.UUIDField(blank=True, null=True)),
+                ("members_version", models.BigIntegerField(default=1)),
+                ("epoch", models.IntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('first_user', 'second_user'), name='a_pair_has_one_direct_room'), models.CheckConstraint(condition=models.Q(models.Q(('first_user__isnull', True), ('kind', 'group'), ('second_user__isnull', True)), models.Q(('first_user__lt', models.F('second_user')), ('kind', 'direct')), _connector='OR'), name='a_direct_room_names_its_pair_in_order')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("first_user", "second_user"), name="a_pair_has_one_direct_room"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("first_user__isnull", True), ("kind", "group"), ("second_user__isnull", True)),
+                            models.Q(("first_user__lt", models.F("second_user")), ("kind", "direct")),
+                            _connector="OR",
+                        ),
+                        name="a_direct_room_names_its_pair_in_order",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Admin'), ('member', 'Member')], default='member', max_length=8)),
-                ('joined_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='accounts.user')),
-                ('room', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='chat.room')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("owner", "Owner"), ("admin", "Admin"), ("member", "Member")],
+                        default="member",
+                        max_length=8,
+                    ),
+                ),
+                ("joined_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to="accounts.user"
+                    ),
+                ),
+                (
+                    "room",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to="chat.room"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('room', 'user'), name='a_user_is_in_a_room_once'), models.UniqueConstraint(condition=models.Q(('role', 'owner')), fields=('room',), name='a_group_has_one_owner')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("room", "user"), name="a_user_is_in_a_room_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("role", "owner")), fields=("room",), name="a_group_has_one_owner"
+                    ),
+                ],
             },
         ),
     ]

@@ -4,25 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('chat', '0001_initial'),
+        ("chat", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='room',
-            name='grace_until',
+            model_name="room",
+            name="grace_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='room',
-            name='history',
-            field=models.CharField(choices=[('joined', 'Joined'), ('all', 'All')], db_default='joined', default='joined', max_length=8),
+            model_name="room",
+            name="history",
+            field=models.CharField(
+                choices=[("joined", "Joined"), ("all", "All")], db_default="joined", default="joined", max_length=8
+            ),
         ),
         migrations.AddField(
-            model_name='room',
-            name='stale',
+            model_name="room",
+            name="stale",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
     ]

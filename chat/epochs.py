@@ -1,0 +1,356 @@
+"""Rooms' epochs (docs/protocol.md §6.4): make them, read them, give their keys to who comes later.
+
+A new epoch is one transaction:
+
+    lock the room's row  →  members and everybody's present keys are those of the roster  →  record and wraps
+    →  the room has this epoch and nothing outdates it  →  an entry for every member  →  COMMIT
+
+Whoever changes members holds the same row; whoever changes keys writes them first and then outdates the rooms, which
+waits for it. So an epoch is either made for what holds now, or outdated in the moment that it is committed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts import userkeys
+from accounts import users as accounts
+from accounts.holders import KeysMissing
+from accounts.userkeys import CurrentKeys
+from chat import epoch_documents
+from chat.epoch_documents import NewEpoch, Record, Roster, Wrap, roster_digest, roster_json
+from chat.intake import DeviceNotListed
+from chat.models import EpochWrap, Membership, Room, RoomEpoch, reasons_of
+from delivery.pending import raw_cursor
+from kernel import limits, ports, rates
+from kernel.database import bytes_array, number_array, uuid_array
+from kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
+from kernel.sealed import Envelope, b64, envelope_json
+
+# The number of `Kind.EPOCH` (messages/kinds.py), which is part of the stored format.
+ENTRY_KIND: Final = 5
+USERS_NAMED: Final = 100
+
+INSERT_WRAPS = """
+INSERT INTO chat_epochwrap (user_id, room_id, epoch, version, sealed)
+SELECT u, %s::uuid, %s, v, s FROM unnest(%s::uuid[], %s::int[], %s::bytea[]) AS w (u, v, s)
+"""
+# Who has a wrap keeps it, whatever others upload; only the owner replaces it.
+ADD_WRAPS = """
+INSERT INTO chat_epochwrap (user_id, room_id, epoch, version, sealed)
+SELECT %s::uuid, %s::uuid, e, v, s FROM unnest(%s::int[], %s::int[], %s::bytea[]) AS w (e, v, s)
+ON CONFLICT (user_id, room_id, epoch) DO {update}
+"""
+REPLACE = "UPDATE SET version = excluded.version, sealed = excluded.sealed"
+
+
+class EpochExists(Conflict):
+    """Somebody else has made this epoch; `epoch` is the room's newest."""
+
+    code = "epoch_exists"
+    title = "This epoch exists."
+
+
+class MembersChanged(Conflict):
+    """The room's members are not those for whom the epoch was made; `members_version` is the present one."""
+
+    code = "members_changed"
+    title = "The members have changed."
+
+
+class UserkeysChanged(Conflict):
+    """The roster does not name the members' present keys; `users` are those at fault, of more than 100 the first 100."""
+
+    code = "userkeys_changed"
+    title = "Keys of members have changed."
+
+
+@dataclass(frozen=True, slots=True)
+class EpochState:
+    """How a room stands. `epoch`: 0 for none; `wanting`: members with keys who have no wrap of the newest epoch."""
+
+    epoch: int
+    reasons: list[str]
+    members_version: int
+    history: str
+    wanting: list[UUID]
+
+
+class EpochView(NamedTuple):
+    """An epoch as one user sees it: the signed record, and the user's own wrap if there is one."""
+
+    room: UUID
+    epoch: int
+    creator: UUID
+    device: UUID
+    record: dict[str, Any]
+    version: int | None
+    sealed: bytes | None
+
+    def json(self) -> dict[str, Any]:
+        """As it goes over the wire."""
+        own = None if self.sealed is None else epoch_documents.wrap_json(self.version or 0, self.sealed)
+        return {
+            "room": self.room,
+            "epoch": self.epoch,
+            "creator": self.creator,
+            "device": self.device,
+            "record": self.record,
+            "wrap": own,
+        }
+
+
+# --- looking -----------------------------------------------------------------------------------------------------------
+
+
+def state(user: UUID, room_id: UUID) -> EpochState:
+    """The room's newest epoch, for a member. Raises `NotFound`."""
+    room = _room_of_member(user, room_id)
+    wanting: list[UUID] = []
+    if room.epoch:
+        members = set(Membership.objects.filter(room=room).values_list("user_id", flat=True))
+        wrapped = EpochWrap.objects.filter(room=room, epoch=room.epoch).values_list("user_id", flat=True)
+        wanting = sorted(userkeys.current(members - set(wrapped)))
+    return EpochState(room.epoch, reasons_of(room.stale), room.members_version, room.history, wanting)
+
+
+def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[list[EpochView], int | None]:
+    """Epochs `first` to `last` of a room, in order, at most a page; and where the next page begins, None at the end.
+
+    Members see all of them, each with their own wrap; who is no member any more, those that they have a wrap of.
+    Raises `NotFound`.
+    """
+    rows = RoomEpoch.objects.filter(room_id=room_id, epoch__gte=first, epoch__lte=last)
+    if not Membership.objects.filter(room_id=room_id, user_id=user).exists():
+        own = EpochWrap.objects.filter(user_id=user, room_id=room_id)
+        if not own.exists():
+            raise NotFound("there is no such room")
+        rows = rows.filter(epoch__in=own.values("epoch"))
+    found = list(rows.order_by("epoch")[: limits.PAGE_EPOCHS + 1])
+    page = found[: limits.PAGE_EPOCHS]
+    following = found[limits.PAGE_EPOCHS].epoch if len(found) > len(page) else None
+    wraps = EpochWrap.objects.filter(user_id=user, room_id=room_id, epoch__in=[row.epoch for row in page])
+    by_epoch = {wrap.epoch: wrap for wrap in wraps}
+    return [_view(row, by_epoch.get(row.epoch)) for row in page], following
+
+
+def roster(user: UUID, room_id: UUID, epoch: int) -> list[list[Any]]:
+    """The list that the epoch's record signs, for members and for whoever can open it. Raises `NotFound`."""
+    row = RoomEpoch.objects.filter(room_id=room_id, epoch=epoch).first()
+    is_in = Membership.objects.filter(room_id=room_id, user_id=user)
+    if row is None or not (
+        is_in.exists() or EpochWrap.objects.filter(user_id=user, room_id=room_id, epoch=epoch).exists()
+    ):
+        raise NotFound("there is no such epoch")
+    return list(row.roster)
+
+
+def list_keys(
+    user: UUID, *, after: tuple[UUID, int] | None, limit: int
+) -> tuple[list[EpochView], tuple[UUID, int] | None]:
+    """All epochs of which the user has a wrap, by room and number, behind `after`; and what to pass for more.
+
+    What is made meanwhile in a room that is behind the reader is not missed: it is newer than the reader's start, so an
+    `epoch` entry tells of it.
+    """
+    rows = EpochWrap.objects.filter(user_id=user).order_by("room_id", "epoch")
+    if after is not None:
+        room_id, epoch = after
+        rows = rows.filter(Q(room_id__gt=room_id) | Q(room_id=room_id, epoch__gt=epoch))
+    found = list(rows[: limit + 1])
+    page = found[:limit]
+    epochs = _epochs_of(page)
+    views = [_view(epochs[wrap.room_id, wrap.epoch], wrap) for wrap in page]
+    return views, (page[-1].room_id, page[-1].epoch) if len(found) > limit else None
+
+
+# --- making ------------------------------------------------------------------------------------------------------------
+
+
+def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
+    """Make the room's next epoch. The same again is taken as the first time.
+
+    Raises `NotFound`, `KeysMissing`, `DeviceNotListed`, `EpochExists`, `MembersChanged`, `UserkeysChanged`, `InvalidInput`,
+    `TooManyRequests`.
+    """
+    # Looked at before it is locked: a stranger must not be able to hold up a room.
+    _room_of_member(by, room_id)
+    take_turn(room_id, device)
+    record = _signed_record(by, device, room_id, new)
+    with transaction.atomic():
+        room = Room.objects.select_for_update().get(id=room_id)
+        members = list(Membership.objects.filter(room=room).order_by("user_id").values_list("user_id", flat=True))
+        if by not in members:
+            raise NotFound("there is no such room")
+        accounts.check_not_suspended(by)
+        last = RoomEpoch.objects.filter(room=room, epoch=room.epoch).first()
+        if last is not None and record.epoch == last.epoch and bytes(last.payload) == new.envelope.payload:
+            return record
+        _check_is_next(room, last, record)
+        if new.members_version != room.members_version:
+            raise MembersChanged(members_version=room.members_version)
+        _check_roster(new.roster, userkeys.current(members), by=by)
+        _store(room, record, new)
+        payload = {
+            "room": str(room.id),
+            "epoch": record.epoch,
+            "creator": str(by),
+            "device": str(device),
+            "hash": b64(new.envelope.digest),
+        }
+        # In a direct room it is from one to the other, and a block is between them; in a group everybody must know.
+        sender = by if room.kind == Room.Kind.DIRECT else None
+        with connection.cursor() as cursor:
+            ports.mailboxes.put(
+                cursor, recipients=members, kind=ENTRY_KIND, payload=payload, room_id=room.id, sender_id=sender
+            )
+    return record
+
+
+def add_wraps(by: UUID, room_id: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
+    """Give a member the keys of epochs: to another one who came later, where the history is for all, or anew to oneself.
+
+    Raises `NotFound`, `Forbidden`, `KeysMissing`, `UserkeysChanged`.
+    """
+    room = _room_of_member(by, room_id)
+    accounts.check_not_suspended(by)
+    if user != by:
+        if room.history != Room.History.ALL:
+            raise Forbidden("what was before is not for who comes later in this room")
+        if not Membership.objects.filter(room=room, user_id=user).exists():
+            raise NotFound("this user is not in the room", field="user")
+    keys = userkeys.current([user]).get(user)
+    if keys is None:
+        raise KeysMissing(field="user")
+    if any(wrap.version != keys.uek_version for wrap in wraps.values()):
+        raise UserkeysChanged(users=[str(user)])
+    own = EpochWrap.objects.filter(user_id=by, room=room, epoch__in=list(wraps)).values_list("epoch", flat=True)
+    if missing := wraps.keys() - set(own):
+        raise NotFound(f"you have no key of epoch {min(missing)}", field="wraps")
+    chosen = sorted(wraps.items())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ADD_WRAPS.format(update=REPLACE if user == by else "NOTHING"),
+            (
+                user,
+                room.id,
+                number_array(epoch for epoch, _ in chosen),
+                number_array(wrap.version for _, wrap in chosen),
+                bytes_array(wrap.sealed for _, wrap in chosen),
+            ),
+        )
+
+
+def take_turn(room_id: object, device: object) -> None:
+    """Count an attempt of this device in this room. Raises `TooManyRequests`."""
+    rates.take("epoch", f"{room_id}:{device}")
+
+
+# --- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _room_of_member(user: UUID, room_id: UUID) -> Room:
+    room = Room.objects.filter(id=room_id, memberships__user_id=user).first()
+    if room is None:
+        raise NotFound("there is no such room")
+    return room
+
+
+def _signed_record(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
+    """The record, signed by the caller's listed device for this room and this roster."""
+    if by not in userkeys.current([by]):
+        raise KeysMissing
+    public = userkeys.device_key(by, device)
+    if public is None:
+        raise DeviceNotListed
+    record = epoch_documents.record_of(new.envelope, public)
+    for name, said, true in (
+        ("room", record.room, room_id), ("creator", record.creator, by), ("device", record.device, device),
+        ("roster", record.roster_digest, roster_digest(new.roster)),
+    ):  # fmt: skip
+        if said != true:
+            raise InvalidInput(f"the record names another {name}", field=f"record.{name}")
+    return record
+
+
+def _check_is_next(room: Room, last: RoomEpoch | None, record: Record) -> None:
+    if record.epoch <= room.epoch:
+        raise EpochExists(epoch=room.epoch)
+    if record.epoch != room.epoch + 1:
+        raise InvalidInput(f"the next epoch is {room.epoch + 1}", field="record.epoch")
+    if record.prev != (b"" if last is None else bytes(last.digest)):
+        raise InvalidInput("record.prev is not the hash of the record before", field="record.prev")
+
+
+def _check_roster(said: Roster, keys: Mapping[UUID, CurrentKeys], *, by: UUID) -> None:
+    """The roster is exactly the members who have keys, with their present ones."""
+    if by not in keys:
+        raise KeysMissing
+    true = {str(user): (b64(key.uik), key.uek_version) for user, key in keys.items()}
+    if said != true:
+        others = sorted(user for user in said.keys() | true.keys() if said.get(user) != true.get(user))
+        raise UserkeysChanged(users=[user[:36] for user in others[:USERS_NAMED]])
+
+
+def _store(room: Room, record: Record, new: NewEpoch) -> None:
+    RoomEpoch.objects.create(
+        room=room,
+        epoch=record.epoch,
+        payload=new.envelope.payload,
+        signature=new.envelope.signature,
+        digest=new.envelope.digest,
+        creator_id=record.creator,
+        device=record.device,
+        roster=roster_json(new.roster),
+    )
+    users = sorted(new.wraps)
+    with connection.cursor() as cursor:
+        raw = raw_cursor(cursor)
+        raw.execute(
+            INSERT_WRAPS,
+            (
+                str(room.id),
+                record.epoch,
+                uuid_array(users),
+                number_array(new.wraps[user].version for user in users),
+                bytes_array(new.wraps[user].sealed for user in users),
+            ),
+        )
+    only_joins = room.stale == Room.Stale.JOINED
+    grace = Now() + timedelta(seconds=limits.EPOCH_GRACE_S) if only_joins else None
+    Room.objects.filter(id=room.id).update(epoch=record.epoch, stale=0, grace_until=grace)
+
+
+def _epochs_of(wraps: Collection[EpochWrap]) -> dict[tuple[UUID, int], RoomEpoch]:
+    by_room: dict[UUID, list[int]] = {}
+    for wrap in wraps:
+        by_room.setdefault(wrap.room_id, []).append(wrap.epoch)
+    found: dict[tuple[UUID, int], RoomEpoch] = {}
+    for some in _chunks(list(by_room.items()), 50):
+        chosen = Q()
+        for room_id, epochs in some:
+            chosen |= Q(room_id=room_id, epoch__in=epochs)
+        found |= {(row.room_id, row.epoch): row for row in _without_roster(RoomEpoch.objects.filter(chosen))}
+    return found
+
+
+def _without_roster(rows: QuerySet[RoomEpoch]) -> QuerySet[RoomEpoch]:
+    # A large room's list is 80 kB.
+    return rows.defer("roster")
+
+
+def _chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _view(row: RoomEpoch, wrap: EpochWrap | None) -> EpochView:
+    envelope = Envelope(epoch_documents.KIND, str(row.device), bytes(row.payload), bytes(row.signature))
+    record = envelope_json(envelope.kind, envelope.keyid, envelope.payload, envelope.signature)
+    version, sealed = (None, None) if wrap is None else (wrap.version, bytes(wrap.sealed))
+    return EpochView(row.room_id, row.epoch, row.creator_id, row.device, record, version, sealed)

@@ -32,9 +32,9 @@ def if_match(what: str) -> OpenApiParameter:
     )
 
 
-@extend_schema_field({"type": "string", "pattern": ANY_BYTES, "minLength": 40, "maxLength": 21_848})
+@extend_schema_field({"type": "string", "pattern": ANY_BYTES, "minLength": 40})
 class Sealed(Text):
-    """Something sealed, of any length that fits."""
+    """Something sealed, of any length that fits: what is too large is told apart (413)."""
 
 
 @extend_schema_field({"type": "string", "pattern": OF_60})
@@ -47,7 +47,7 @@ class Signature(Text):
     """An Ed25519 signature."""
 
 
-class SignatureShape(Form):
+class IdentitySignatureShape(Form):
     """The one signature of an envelope."""
 
     keyid = serializers.ChoiceField([documents.KEYID])
@@ -59,7 +59,7 @@ class EnvelopeShape(Form):
 
     payloadType = serializers.ChoiceField([documents.KIND])  # noqa: N815 - DSSE's name
     payload = Sealed()
-    signatures = serializers.ListField(child=SignatureShape(), min_length=1, max_length=1)
+    signatures = serializers.ListField(child=IdentitySignatureShape(), min_length=1, max_length=1)
 
 
 class PasswordSlotShape(Form):

@@ -1,5 +1,6 @@
 """Keys and vaults over REST (docs/protocol.md §6.1-6.3). Each view turns HTTP into words, makes one call, and turns the answer back."""
 
+import re
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,10 +16,11 @@ from accounts.serializers import USERNAME_SCHEMA
 from accounts.views import PROBLEM_JSON, Private, Public, answers, principal
 from kernel import limits
 from kernel.errors import InvalidInput
-from kernel.forms import check_query, members_of, number_of, query_number, uuid_of
+from kernel.forms import check_query, members_of, number_of, uuid_of
 from kernel.sealed import WRAP, unb64
 
 SECRET: Final = 256  # characters of a derived string
+_NUMBER: Final = re.compile(r'(?P<quote>"?)(?P<number>[0-9]{1,9})(?P=quote)', re.ASCII)
 
 
 def changes(status: int, shape: Any, *problems: int) -> dict[Any, Any]:
@@ -223,12 +225,10 @@ class OneUserKeys(Private):
 
 def _if_match(request: Request) -> int:
     """The number in `If-Match`, as it is or quoted as RFC 9110 §8.8.3 has it."""
-    text = request.headers.get("If-Match", "").strip()
-    if len(text) > 2 and text[0] == text[-1] == '"':
-        text = text[1:-1]
-    if not text:
-        raise InvalidInput("If-Match names what this follows", field="If-Match")
-    return query_number({"If-Match": text}, "If-Match", default=0, most=documents.MOST)
+    found = _NUMBER.fullmatch(request.headers.get("If-Match", ""))
+    if found is None:
+        raise InvalidInput("If-Match must be the number that this follows", field="If-Match")
+    return int(found["number"])
 
 
 def _secret(form: dict[str, Any], name: str) -> str | None:

@@ -41,10 +41,18 @@ def test_nothing_but_what_says_so_goes_without_a_token(strained: Any, token: str
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for path, operations in description()["paths"].items():
         for method, operation in operations.items():
-            address = strained.url + re.sub(r"\{\w+\}", new_id(), path)
+            address = strained.url + re.sub(r"\{\w+\}", new_id(), _numbered(path, operation))
             answer = httpx.request(method, address, headers=headers, json={} if "requestBody" in operation else None)
 
             assert (answer.status_code == 401) == bool(operation.get("security")), (method, path, answer.status_code)
+
+
+def _numbered(path: str, operation: dict[str, Any]) -> str:
+    """The path with a number for each part of it that is one."""
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path" and parameter["schema"]["type"] == "integer":
+            path = path.replace(f"{{{parameter['name']}}}", "1")
+    return path
 
 
 def test_it_left_no_complaint(strained: Any) -> None:

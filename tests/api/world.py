@@ -2,11 +2,13 @@
 
 import secrets
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 
 from tests.cast import b64, new_id
+from tests.keys.keyring import Keyring
 
 
 class World:
@@ -21,6 +23,7 @@ class World:
         # Bob's second message is late: the first one says that it was written afterwards.
         self.later, self.message = (self._from_bob(ahead_ms) for ahead_ms in (1000, 0))
         self._wait_for(self.message)
+        self._set_up_keys()
 
     @property
     def is_intact(self) -> bool:
@@ -32,8 +35,25 @@ class World:
         form = {"username": f"{name}.{secrets.token_hex(6)}", "password": secrets.token_hex(8), "device_name": "phone"}
         answer = self.http.post("accounts/register", json=form)
         assert answer.status_code == 201, answer.text
-        session: dict[str, Any] = answer.json()
+        session: dict[str, Any] = answer.json() | {"password": form["password"]}
         return session
+
+    def _set_up_keys(self) -> None:
+        """Alice's keys, once and for all: whatever asks to store them again finds them stored."""
+        phone = SimpleNamespace(id=self.alice["device"]["id"])
+        keys = Keyring(SimpleNamespace(id=self.alice["user"]["id"], phone=phone))
+        proofs = dict.fromkeys(("auth", "old_auth", "new_auth"), self.alice["password"])
+        self.keys = proofs | {
+            "userkeys": keys.envelope(keys.document()),
+            "vault": keys.vault(),
+            "kdf": keys.kdf,
+            "recovery_auth": "derived",
+            "boxes": {},
+            "known": {self.bob["user"]["id"]: 0, self.alice["user"]["id"]: 0},
+        }
+        body = {name: self.keys[name] for name in ("userkeys", "vault", "recovery_auth")}
+        answer = self.http.put("e2ee/setup", json=body, headers=self.headers)
+        assert answer.status_code == 201, answer.text
 
     def _from_bob(self, ahead_ms: int) -> str:
         message = self.a_message()
@@ -91,8 +111,11 @@ class World:
             "version": 0,
             "note": b64(b"sealed"),
             "username": self.bob["user"]["username"],
+            **self.keys,
         }
         found = {name: known.get(name, value) for name, value in body.items()}
+        if "new_auth" in found:
+            found["vault"] = self.keys["vault"]
         if "ciphertext" in found:
             return {"id": new_id(), **{name: value for name, value in self.a_message().items() if name != "id"}}
         if isinstance(found.get("messages"), list):

@@ -46,9 +46,11 @@ def test_the_next_page_is_the_second():
     secrets = archive(a_vault(PAGE + 1))[0].secrets
     for version in range(34, 66):
         secrets = secrets.with_key(EncryptionKey.of(version, seed(f"uek {version}")))
-    kept, page = archive(a_vault(1).next(secrets))
+    opened = a_vault(1).next(secrets)
+    kept, page = archive(opened)
 
     assert page.page == 2
+    assert open_archive(page.ct, ALICE.user, 2, opened.key) == secrets.encryption_keys[:PAGE]
     assert [key.version for key in kept.secrets.encryption_keys] == [65]
     assert page.json() == {"page": 2, "ct": page.ct}
 

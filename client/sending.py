@@ -111,7 +111,7 @@ class Sender:
         self.some_unready.set()
 
     def seal_waiting(self, room: RoomId) -> bool:
-        """Seal what waits in a room for its epoch, 500 messages at most. False when it has to wait on."""
+        """Seal what waits in a room for its epoch, 500 messages at most: then it stays among `unready`. False without an epoch."""
         waiting = self.outbox.unsealed_in(room)
         if not waiting or not self._session.is_signed_in:
             self.unready.discard(room)
@@ -124,8 +124,11 @@ class Sender:
             sealed = [self._sealed(message, body) for message, body in zip(waiting, bodies)]
             self._store.drafts.reseal(sealed)
         self.outbox.replace(room, sealed)
-        if len(waiting) <= AT_ONCE:
+        if not self.outbox.unsealed_in(room):
             self.unready.discard(room)
+        elif not sealed[-1].is_sealed:  # the epoch was full
+            self._want(room)
+            return False
         self.awake.set()
         return True
 

@@ -40,13 +40,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A room as it was at `members_version`; `kind` is `direct` or `group`."""
+    """A room as it was at `members_version`; `kind` is `direct` or `group`.
+
+    `history`: what who comes later can read, `joined` (from then on) or `all`.
+    """
 
     id: RoomId
     kind: str
     members_version: int
     epoch: int
     members: tuple[Member, ...]
+    history: str = "joined"
 
     def peer_of(self, user: UserId) -> UserId | None:
         """The other one in a direct room; None in a group."""
@@ -114,9 +118,10 @@ def decode_room(fields: object) -> Room:
     match fields:
         case {
             "id": str(id_), "kind": str(kind), "members_version": int(members_version), "epoch": int(epoch),
-            "members": list(members),
+            "members": list(members), **more,
         }:  # fmt: skip
-            return Room(RoomId(id_), kind, members_version, epoch, tuple(map(_decode_member, members)))
+            history = "all" if more.get("history") == "all" else "joined"
+            return Room(RoomId(id_), kind, members_version, epoch, tuple(map(_decode_member, members)), history)
         case _:
             raise MalformedFrame("a room of an unknown shape")
 

@@ -5,6 +5,7 @@
     mailbox      entries, messages, late marks, refusals
     rooms        rooms, read positions, receipts
     drafts       the persistent outbox
+    epochs       epochs of rooms: records, wraps, keys, rosters
     connections  the copy of contacts and blocks, and changes that wait to be sent
 
 A write costs tens of microseconds (WAL, one transaction per frame), so it is done in place, on the event loop:
@@ -16,6 +17,7 @@ from pathlib import Path
 from client.store.connections import Connections
 from client.store.database import Database
 from client.store.drafts import Drafts
+from client.store.epochs import Epochs
 from client.store.identity import Identity
 from client.store.mailbox import Mailbox
 from client.store.rooms import Rooms
@@ -31,6 +33,7 @@ class Store:
         self.rooms = Rooms(self.database)
         self.drafts = Drafts(self.database)
         self.connections = Connections(self.database)
+        self.epochs = Epochs(self.database)
 
     def close(self) -> None:
         """Close the file; what was written stays."""

@@ -46,8 +46,18 @@ CREATE TABLE changes (
     note BLOB
 );
 """
+# What waits to be sent was written before there was encryption, in the clear, and is not kept.
+EPOCHS = """
+CREATE TABLE epochs (
+    room TEXT, epoch INTEGER, creator TEXT NOT NULL, device TEXT NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL,
+    wrap_version INTEGER, wrap BLOB, key BLOB, outdated INTEGER NOT NULL, roster TEXT, change TEXT, PRIMARY KEY (room, epoch)
+) WITHOUT ROWID;
+CREATE TABLE room_peers (room TEXT PRIMARY KEY, peer TEXT) WITHOUT ROWID;
+CREATE TABLE shares (room TEXT, user TEXT, due_at INTEGER NOT NULL, PRIMARY KEY (room, user)) WITHOUT ROWID;
+DELETE FROM drafts;
+"""
 # What each version of the file adds to the one before.
-STEPS = (SCHEMA, CONNECTIONS)
+STEPS = (SCHEMA, CONNECTIONS, EPOCHS)
 VERSION = len(STEPS)
 
 

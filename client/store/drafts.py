@@ -47,6 +47,11 @@ class Drafts:
         rows = self._database.all(f"SELECT {COLUMNS} FROM drafts WHERE problem IS NULL ORDER BY position")
         return [_draft(*row) for row in rows]
 
+    def rooms(self) -> list[RoomId]:
+        """The rooms in which something is to be sent."""
+        rows = self._database.all("SELECT DISTINCT room FROM drafts WHERE problem IS NULL")
+        return [RoomId(room) for (room,) in rows]
+
     def get(self, message: MessageId) -> Draft:
         """One that is certainly there."""
         return _draft(*self._database.one(f"SELECT {COLUMNS} FROM drafts WHERE id = ?", message))

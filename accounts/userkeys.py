@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts import credentials, devices, documents, hashers, holders, key_entries, vaults
@@ -26,6 +26,10 @@ from kernel.sealed import Envelope
 
 # Of the documents that were replaced, so many are there for whoever was away; beyond, only what the chain of `pruned` names.
 KEPT: Final = 100
+
+HOLD: Final = """
+SELECT FROM accounts_userkeys WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id FOR SHARE NOWAIT
+"""
 
 
 class AlreadySetUp(Conflict):
@@ -61,9 +65,17 @@ class Step:
     boxes: Mapping[UUID, bytes] = field(default_factory=dict, repr=False)
 
 
-def current(users: Collection[UUID]) -> dict[UUID, CurrentKeys]:
-    """The keys of those of the users who have set up."""
-    rows = UserKeys.objects.filter(user_id__in=list(users))
+def current(users: Collection[UUID], *, hold: bool = False) -> dict[UUID, CurrentKeys]:
+    """The keys of those of the users who have set up.
+
+    `hold`: nobody changes them before the caller's transaction ends. Whoever is changing them now is not waited for, since
+    that one may wait for a lock of the caller's: PostgreSQL refuses, and the request is answered `unavailable`.
+    """
+    rows = UserKeys.objects.filter(user_id__in=list(users)).order_by("user_id")
+    if hold:
+        # FOR SHARE, which Django does not have; FOR KEY SHARE would let an UPDATE pass.
+        with connection.cursor() as cursor:
+            cursor.execute(HOLD, (list(users),))
     columns = rows.values_list("user_id", "uik", "uek_version", "uek_public")
     return {user: CurrentKeys(bytes(uik), version, bytes(public)) for user, uik, version, public in columns}
 

@@ -195,7 +195,7 @@ def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
         _check_is_next(room, last, record)
         if new.members_version != room.members_version:
             raise MembersChanged(members_version=room.members_version)
-        _check_roster(new.roster, userkeys.current(members), by=by)
+        _check_roster(new.roster, userkeys.current(members, hold=True), by=by)
         _store(room, record, new)
         payload = {
             "room": str(room.id),

@@ -108,11 +108,10 @@ def direct_peers(user: UUID) -> set[UUID]:
 def user_rekeyed(user: UUID) -> None:
     """The port of kernel/ports.py: the epochs of the user's rooms are outdated from the caller's commit on."""
     mine = Membership.objects.filter(user_id=user).values("room_id")
-    # In one order for everybody; a send that holds one of them FOR KEY SHARE ends first.
-    ids = list(
-        Room.objects.filter(id__in=mine, epoch__gt=0).order_by("id").select_for_update().values_list("id", flat=True)
-    )
-    Room.objects.filter(id__in=ids).update(stale=F("stale").bitor(Room.Stale.KEYS))
+    # In one order for everybody; a send that holds one of them FOR KEY SHARE ends first. Those without an epoch too:
+    # somebody may be making the first one.
+    ids = list(Room.objects.filter(id__in=mine).order_by("id").select_for_update().values_list("id", flat=True))
+    Room.objects.filter(id__in=ids, epoch__gt=0).update(stale=F("stale").bitor(Room.Stale.KEYS))
 
 
 # --- policy --------------------------------------------------------------------------------------------------------

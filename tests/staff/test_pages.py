@@ -78,7 +78,12 @@ def _watched(clerk, page):
 
 
 @pytest.mark.parametrize(
-    "page", ["message_log/message/?ciphertext__startswith=a", "accounts/user/?password__startswith=p"]
+    "page",
+    [
+        "message_log/message/?ciphertext__startswith=a",
+        "accounts/user/?password__startswith=p",
+        "accounts/user/?recovery__startswith=p",
+    ],
 )
 async def test_what_is_not_shown_cannot_be_searched_either(clerk, page):
     await clerk.opens(page, status=400)

@@ -60,7 +60,8 @@ class Desk:
 
     def __init__(self, client: Client, *, now_ms: Callable[[], int] = words.now_ms) -> None:
         self.client = client
-        self.names = Names()
+        self._me = client.me.user
+        self.names = Names(client.me)
         self.window: Window | None = None
         self.on_news: Callable[[News], None] = lambda _: None
         self.on_alert: Callable[[str], None] = lambda _: None
@@ -89,7 +90,7 @@ class Desk:
     @property
     def me(self) -> UserId:
         """Whose device this is."""
-        return self.client.me.user
+        return self._me
 
     def _begin(self, work: Awaitable[None]) -> None:
         async def done() -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from client import Relation, Room, RoomId, UserId
+from client import Relation, Room, RoomId, SignedIn, UserId
 from client.cli.text import one_line
 
 MARK = "#"  # before a room's short id; no user name has it
@@ -15,8 +15,8 @@ _ROOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Names(Mapping[UserId, str]):
     """User names by id, as far as rooms and connections tell them; somebody unknown has the end of the id."""
 
-    def __init__(self) -> None:
-        self._names: dict[UserId, str] = {}
+    def __init__(self, me: SignedIn) -> None:
+        self._names: dict[UserId, str] = {me.user: safe_name(me.username)}
 
     def learn(self, rooms: Iterable[Room] = (), relations: Iterable[Relation] = ()) -> None:
         """Take names from what the client knows."""

@@ -89,7 +89,7 @@ async def caught_up(client: Client, timeout_s: float) -> None:
 
 def names_of(client: Client, rooms: Iterable[Room]) -> Names:
     """Who is who."""
-    names = Names()
+    names = Names(client.me)
     names.learn(rooms, client.connections.list())
     return names
 

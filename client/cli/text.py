@@ -29,7 +29,10 @@ def clean(text: str) -> str:
     for newline, replacement in NEWLINES.items():
         text = text.replace(newline, replacement)
     text = unicodedata.normalize("NFC", text.replace("\t", TAB))
-    return text if text.isascii() and text.isprintable() else "".join(_few_marks(_shown(text)))
+    if text.isascii() and text.isprintable():
+        return text
+    # Again, because what stood between a letter and its mark may be gone.
+    return unicodedata.normalize("NFC", "".join(_few_marks(_shown(text))))
 
 
 def _shown(text: str) -> Iterator[str]:
@@ -56,17 +59,13 @@ def _show(character: str, before: str, after: str) -> str:
         return REPLACED
     if category == "Cf" or 0xFE00 <= code <= 0xFE0F:  # format characters; variation selectors change a width
         return ""
-    if code in SKIN_TONES and _is_picture(before):
+    if code in SKIN_TONES:  # a cell or two of their own, or none
         return ""
     return " " if character in BLANK_LETTERS else character
 
 
 def _is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LM"
-
-
-def _is_picture(character: str) -> bool:
-    return unicodedata.category(character) in {"So", "Sk"}
 
 
 def _few_marks(characters: Iterator[str]) -> Iterator[str]:

@@ -49,7 +49,7 @@ class Window:
         self._between.pop(message.id, None)
         if message.seq > self.newest:
             if not looked_at and message.sender != self._client.me.user:
-                self.new = (self.new[0] if self.new is not None else self.newest, message.seq)
+                self.new = (self._client.read_position(self.room), message.seq)
             self._messages.append(message)
 
     def accepted(self, message: MessageId) -> None:

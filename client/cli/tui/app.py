@@ -1,8 +1,10 @@
 """The application: one client, and the screens around it."""
 
 import asyncio
+import traceback
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -12,6 +14,7 @@ from client.cli import questions
 from client.cli.desk import Desk
 from client.cli.place import Place
 from client.cli.questions import Asker, Question
+from client.cli.text import clean
 from client.cli.tui.chat import Chat
 from client.cli.tui.dialogs import Choose
 from client.cli.tui.entrance import Entrance
@@ -53,6 +56,22 @@ class Letterlock(App[int]):
     async def _begin(self) -> None:
         self._desk = await Desk(self.client).__aenter__()
         await self.push_screen(Chat(self._desk))
+
+    async def on_chat_signed_out(self) -> None:
+        """This device's sign-in has ended: another device revoked it, or it was away for too long."""
+        if self._desk is None:
+            return
+        desk, self._desk = self._desk, None
+        username = desk.names[desk.me]
+        await desk.__aexit__()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        why = f"{username} is signed out on this device. What was said is still here: sign in again to read on."
+        self.push_screen(Entrance(self.client, self.place.url, username=username, why=why))
+
+    def _fatal_error(self) -> None:
+        """A mistake of ours: where it was, without the values there, which may be messages and passwords."""
+        self.panic(Text(clean(traceback.format_exc())))
 
     # What the client asks back. It may ask while another question stands there: then behind it.
 

@@ -6,6 +6,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.message import Message as Notification
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
@@ -30,6 +31,7 @@ NOTHING = """
  You are {me}.
  Others find you by exactly this name.
 
+   Ctrl+N             open the newest one
    /chat NAME         begin a conversation
    /group NAME NAME   begin a group
    /request NAME      ask somebody to be a contact
@@ -40,6 +42,9 @@ KEYS = "F1 help  ^T go to  ^N ^P rooms  ↑ look back  Enter send  ^J line  ^Q q
 
 class Chat(Screen[None]):
     """Rooms and a conversation. What the desk tells is gathered for some milliseconds, then shown."""
+
+    class SignedOut(Notification):
+        """This device has no sign-in any more."""
 
     AUTO_FOCUS = "#composer"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,6 +66,7 @@ class Chat(Screen[None]):
         self.deeds = Deeds(desk)
         self._news = EVERYTHING
         self._flushing: Timer | None = None
+        self._shown: RoomId | None = None
         self._written: dict[RoomId, str] = {}  # what is typed in rooms that are not open
         self._remark_ends: Timer | None = None
         self._to_end = False
@@ -85,8 +91,9 @@ class Chat(Screen[None]):
         self.desk.on_news = self._heard
         self.desk.on_alert = self.say
         self.set_interval(1.0, self.desk.forget_typing)
-        if rooms := self.desk.lines():
-            self.go(rooms[0].id)
+        # None is opened by itself: what stands in it would count as read.
+        if self.desk.lines():
+            self.query_one(RoomList).focus()
         self._flush()
 
     def on_unmount(self) -> None:
@@ -102,6 +109,9 @@ class Chat(Screen[None]):
 
     def _flush(self) -> None:
         self._flushing, news, self._news = None, self._news, News(0)
+        if not self.desk.client.is_signed_in:
+            self.post_message(self.SignedOut())
+            return
         if news & News.ROWS:
             self.transcript.show_rows(self.desk.rows(), to_end=self._to_end)
             self._to_end = False
@@ -154,7 +164,7 @@ class Chat(Screen[None]):
         if self._remark_ends is not None:
             self._remark_ends.stop()
         self._remark_ends = self.set_timer(REMARK_S, self._unsay)
-        self._show_below(sentence[:1].upper() + sentence[1:], wrong=wrong)
+        self._show_below(sentence, wrong=wrong)
 
     def _unsay(self) -> None:
         if self._remark_ends is not None:
@@ -189,18 +199,19 @@ class Chat(Screen[None]):
         return "anywhere" if room is None else "group" if room.kind == "group" else "direct"
 
     def go(self, room: RoomId) -> None:
-        """Open a room; what was typed in the other one waits there."""
-        if self.desk.window is not None:
-            self._written[self.desk.window.room] = self.composer.text
+        """Open a room."""
         self.desk.open(room)
         self.went()
 
     def went(self) -> None:
-        """A room was opened."""
-        window = self.desk.window
-        if window is not None:
-            self.composer.replace_all(self._written.pop(window.room, ""))
-        self.set_class(window is not None, "talking")
+        """A room was opened; what was typed in the other one waits there."""
+        room = self.desk.window.room if self.desk.window is not None else None
+        if self._shown is not None:
+            self._written[self._shown] = self.composer.text
+        if room is not None and (self._shown is not None or room in self._written):
+            self.composer.replace_all(self._written.pop(room, ""))
+        self._shown = room
+        self.set_class(room is not None, "talking")
         self._to_end = True
         self._heard(EVERYTHING)
         self.composer.focus()
@@ -291,7 +302,7 @@ class Chat(Screen[None]):
 
     def on_composer_handed(self, event: Composer.Handed) -> None:
         """Keys for the conversation."""
-        getattr(self.transcript, f"action_{event.action}")()
+        getattr(self.transcript, event.scroll)(animate=False)
 
     def on_composer_looking_back(self) -> None:
         """Up: choose among what was said."""
@@ -347,6 +358,15 @@ class Chat(Screen[None]):
             self.go(RoomId(event.key))
         else:
             self.run_worker(self._about(MessageId(event.key)), group="commands")
+
+    def on_lines_typed(self, event: Lines.Typed) -> None:
+        """Who begins to write means the composer."""
+        self.composer.focus()
+        self.composer.insert(event.letter)
+
+    def on_transcript_looked(self) -> None:
+        """At the end, what came meanwhile is seen now."""
+        self._seen()
 
     def on_transcript_at_the_top(self) -> None:
         """Bring older messages."""

@@ -8,7 +8,12 @@ from client.cli.text import clean
 
 NEWLINES = frozenset({"ctrl+j", "alt+enter", "shift+enter"})
 # What the conversation answers to while the user types.
-HANDED_ON = {"pageup": "page_up", "pagedown": "page_down", "ctrl+home": "scroll_home", "ctrl+end": "scroll_end"}
+HANDED_ON = {
+    "pageup": "scroll_page_up",
+    "pagedown": "scroll_page_down",
+    "ctrl+home": "scroll_home",
+    "ctrl+end": "scroll_end",
+}
 
 
 class Composer(TextArea):
@@ -27,9 +32,9 @@ class Composer(TextArea):
     class Handed(Notification):
         """A key that is meant for the conversation."""
 
-        def __init__(self, action: str) -> None:
+        def __init__(self, scroll: str) -> None:
             super().__init__()
-            self.action = action
+            self.scroll = scroll
 
     class LookingBack(Notification):
         """Up was pressed where there is nothing above."""

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from client import LetterlockError
+from client import LetterlockError, Refused
 from client.cli import words
 
 T = TypeVar("T")
@@ -139,14 +139,21 @@ class Form(ModalScreen[T | None], Generic[T]):
     async def _do(self) -> None:
         try:
             answer = await self._submit(self.values)
-        except Wrong as wrong:
-            self._say(str(wrong))
         except LetterlockError as error:
             self._say(words.of_error(error))
+            if isinstance(error, Wrong) or (isinstance(error, Refused) and error.code == "bad_credentials"):
+                self._ask_secrets_again()
         else:
             self.dismiss(answer)
         finally:
             self._busy = False
+
+    def _ask_secrets_again(self) -> None:
+        inputs = [field for field in self.query(Input) if field.password]
+        for field in inputs:
+            field.value = ""
+        if inputs:
+            inputs[0].focus()
 
     def _say(self, wrong: str) -> None:
         self.query_one("#wrong", Static).update(wrong)

@@ -51,6 +51,13 @@ class Lines(ScrollView, can_focus=True):
             """Whose item it is."""
             return self.sender
 
+    class Typed(Notification):
+        """A letter was typed."""
+
+        def __init__(self, letter: str) -> None:
+            super().__init__()
+            self.letter = letter
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.chosen: str | None = None  # where up and down have come to
@@ -107,6 +114,12 @@ class Lines(ScrollView, can_focus=True):
         if self.chosen is not None:
             self.post_message(self.Chosen(self, self.chosen))
 
+    def on_key(self, event: events.Key) -> None:
+        """Who begins to write here means the composer."""
+        if event.is_printable and event.character:
+            event.stop()
+            self.post_message(self.Typed(event.character))
+
     def on_click(self, event: events.Click) -> None:
         """The mouse chooses."""
         at = event.y + self.scroll_offset.y - self._lead
@@ -141,27 +154,36 @@ class Transcript(Lines):
     class AtTheTop(Notification):
         """Older messages are wanted."""
 
+    class Looked(Notification):
+        """The newest message has come into sight, or has gone out of it."""
+
     def __init__(self, *, id: str = "transcript") -> None:
         super().__init__(id=id)
         self._rows: list[Row] = []
         self._made: dict[Row, tuple[Strip, ...]] = {}
         self._made_for: tuple[int, str] = (0, "")
+        # Kept apart from where it is scrolled to: that lags behind what is shown by a layout.
+        self._follows = True
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the newest line is in sight."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        """Whether the newest line is in sight, or will be as soon as it is laid out."""
+        return self._follows
 
     def show_rows(self, rows: Sequence[Row], *, to_end: bool = False) -> None:
         """Show these rows; stay at the end, or else where one was."""
-        stays = to_end or self.is_at_end
+        stays = self._follows = to_end or self._follows
         anchor = None if stays else self._anchor()
         self._rows = list(rows)
         self._lay_out()
+        # The new height is known only after the next layout.
         if stays:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.call_after_refresh(self._go_to_end)
         elif anchor is not None:
-            self._return_to(*anchor)
+            self.call_after_refresh(self._return_to, *anchor)
+
+    def _go_to_end(self) -> None:
+        self.scroll_end(animate=False, immediate=True, x_axis=False)
 
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width
@@ -185,10 +207,12 @@ class Transcript(Lines):
         )
 
     def _anchor(self) -> tuple[str, int] | None:
-        """The item at the top of what is in sight, and how far into it."""
+        """The first message in sight, and how far above it the sight begins. Other rows may go elsewhere."""
         top = self.scroll_offset.y
-        found = [(item.key, top - start) for item, start in zip(self._items, self._starts, strict=True) if start <= top]
-        return found[-1] if found else None
+        for item, start in zip(self._items, self._starts, strict=True):
+            if item.can_be_chosen and start + len(item.lines) > top:
+                return item.key, top - start
+        return None
 
     def _return_to(self, key: str, into: int) -> None:
         for item, start in zip(self._items, self._starts, strict=True):
@@ -197,13 +221,16 @@ class Transcript(Lines):
 
     def on_resize(self) -> None:
         """Lay out anew for the new width."""
-        self.show_rows(self._rows, to_end=self.is_at_end)
+        self.show_rows(self._rows, to_end=self._follows)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Near the top, older messages are wanted."""
         super().watch_scroll_y(old_value, new_value)
         if new_value <= 2 < old_value:
             self.post_message(self.AtTheTop())
+        if self._follows != (new_value >= self.max_scroll_y):
+            self._follows = not self._follows
+            self.post_message(self.Looked())
 
     def action_scroll_up(self) -> None:
         """At the very top, ask for more."""
@@ -234,6 +261,12 @@ class RoomList(Lines):
     def on_resize(self) -> None:
         """Lay out anew."""
         self.show_rooms(self._rooms, self._open)
+
+    def on_focus(self) -> None:
+        """Begin at the first."""
+        if self.chosen is None:
+            self.action_move(1)
+        self.refresh()
 
     def _strips_of(self, room: RoomLine, width: int) -> tuple[Strip, Strip]:
         is_open = room.id == self._open

@@ -20,7 +20,7 @@ from client.epochs.fetching import Fetcher
 from client.epochs.keybook import KeyBook
 from client.epochs.ports import OthersKeys, OwnKeys
 from client.errors import LetterlockError, Refused
-from client.protocol.answers import decode_room
+from client.protocol.answers import Room, decode_room
 from client.protocol.ids import RoomId, UserId
 from client.protocol.problems import Problem
 from client.session import Session
@@ -107,12 +107,11 @@ class Maker:
             self._store.rooms.put(decode_room(await self._session.request("GET", f"rooms/{room}")))
 
     async def _make(self, room: RoomId, current: int) -> None:
-        me = self._session.signed_in
         now = decode_room(await self._session.request("GET", f"rooms/{room}"))
         self._store.rooms.put(now)
         members = [member.user for member in now.members]
         documents = await self._others.get(members, fresh=True)
-        self._check_readers(room, now.peer_of(me.user), members, documents)
+        self._check_readers(now, documents)
         before = self._store.epochs.find(room, current)
         if current and before is None:
             raise NotYet("the epoch before is not here")
@@ -127,16 +126,13 @@ class Maker:
             raise
         self._keep(made)
 
-    def _check_readers(
-        self, room: RoomId, peer: UserId | None, members: list[UserId], documents: dict[UserId, UserKeys]
-    ) -> None:
-        me = self._session.signed_in.user
-        if held := [user for user in members if self._others.is_held(user)]:
+    def _check_readers(self, room: Room, documents: dict[UserId, UserKeys]) -> None:
+        me, peer = self._session.signed_in.user, room.peer_of(self._session.signed_in.user)
+        if held := [member.user for member in room.members if self._others.is_held(member.user)]:
             raise Refused(held_problem(held))
         if me not in documents:
             raise NotYet("this user has no keys")
-        pinned = self._store.epochs.pin_peer(room, peer)
-        if pinned != peer or (peer is not None and set(members) != {me, peer}):
+        if (room.kind == "direct" and peer is None) or self._store.epochs.pin_peer(room.id, peer) != peer:
             raise Refused(Problem("invalid", 409, detail="a direct room stays one, with the same two people"))
         if peer is not None and peer not in documents:
             raise NotYet("the other one has no keys yet")

@@ -73,8 +73,11 @@ class SealedEpochs:
 
     def epoch(self, room: RoomId) -> int | None:
         """The newest epoch, if everything about it is in the store and good."""
+        current = self._store.epochs.current(room)
+        if current is None:
+            return None
         usable = self._usable.get(room)
-        if usable is None:
+        if usable is None or usable.epoch != current:
             usable = self._examine(room)
             if usable is None:
                 return None
@@ -83,14 +86,16 @@ class SealedEpochs:
 
     def _examine(self, room: RoomId) -> _Usable | None:
         row, known = self._store.epochs.newest(room), self._store.rooms.find(room)
-        if row is None or row.outdated or known is None or self._own.newest_version is None:
+        if row is None or known is None or self._own.newest_version is None:
             return None
         lines = self._store.epochs.roster(room, row.epoch)
         if lines is None:
             return None
         roster, me = from_lines(lines), self._session.signed_in.user
         documents = [document for line in roster if (document := self._others.known(line.user)) is not None]
-        peer = self._store.epochs.pin_peer(room, known[0].peer_of(me))
+        peer = known[0].peer_of(me)
+        if (known[0].kind == "direct" and peer is None) or self._store.epochs.pin_peer(room, peer) != peer:
+            return None
         reason = why_not(
             roster, me=me, creator=row.creator, peer=peer,
             identities={document.user: document.identity for document in documents},
@@ -118,10 +123,8 @@ class SealedEpochs:
 
     def outdated(self, room: RoomId, problem: Problem) -> None:
         """The server does not take the epoch that was sealed under: it has another one, or wants one."""
-        newest = self._store.epochs.newest(room)
-        if newest is not None:
-            self._store.epochs.outdate(room, newest.epoch)
-        self._usable.pop(room, None)
+        if (current := self._store.epochs.current(room)) is not None:
+            self._store.epochs.outdate(room, current)
 
     async def prepare(self, room: RoomId) -> None:
         """Get the room's newest epoch, or make one. Raises NotYet as well."""
@@ -134,11 +137,6 @@ class SealedEpochs:
     async def fetch(self, entries: Sequence[Entry]) -> None:
         """Epochs and documents that these entries need."""
         await self.fetcher.for_entries(entries)
-        for entry in entries:
-            if isinstance(entry, MessageEntry | EpochEntry):
-                usable = self._usable.get(entry.room)
-                if usable is not None and usable.epoch < entry.epoch:
-                    del self._usable[entry.room]
 
     def arrived(self, entries: Sequence[Entry]) -> Collection[RoomId]:
         """New epochs, members who are gone, members with other keys: what was good before may not be so now."""
@@ -159,16 +157,14 @@ class SealedEpochs:
                     usable = self._usable.get(room)
                     if usable is not None and usable.epoch == epoch:
                         usable.messages += 1
-        for room in rooms:
-            self._usable.pop(room, None)
         return rooms
 
     def _outdate_for(self, room: RoomId, gone: Collection[UserId]) -> None:
         """Whoever is gone must not read on, even if a server kept the epoch for them."""
-        newest = self._store.epochs.newest(room)
-        lines = self._store.epochs.roster(room, newest.epoch) if newest is not None else None
-        if newest is not None and any(user in gone for user, _, _ in lines or ()):
-            self._store.epochs.outdate(room, newest.epoch)
+        current = self._store.epochs.current(room)
+        lines = None if current is None else self._store.epochs.roster(room, current)
+        if current is not None and any(user in gone for user, _, _ in lines or ()):
+            self._store.epochs.outdate(room, current)
 
     def forget(self, users: Collection[UserId] = ()) -> None:
         """Keys of these users, or this device's own, are others now."""

@@ -138,10 +138,14 @@ class Looks:
         self._next.clear()
         self.awake.set()
 
+    def _may_come(self, room: RoomId) -> bool:
+        known = self._store.rooms.find(room)
+        return known is not None and known[0].history == "all"
+
     async def step(self) -> float:
         """Look for what is due; in how many seconds there is more. Raises Refused, Unreachable, SignedOut."""
         found = False
-        lacking = self._store.epochs.lacking()
+        lacking = [epoch for epoch in self._store.epochs.lacking() if self._may_come(epoch[0])]
         for room, epoch in lacking:
             at, looks = self._next.get((room, epoch), (time.monotonic() + LOOKS[0], 0))
             self._next[room, epoch] = at, looks

@@ -61,6 +61,11 @@ class Epochs:
         row = self._database.one(f"SELECT {COLUMNS} FROM epochs WHERE room = ? ORDER BY epoch DESC LIMIT 1", room)
         return _row(*row) if row else None
 
+    def current(self, room: RoomId) -> int | None:
+        """The highest number of a room's epochs, unless that one is outdated."""
+        row = self._database.one("SELECT epoch, outdated FROM epochs WHERE room = ? ORDER BY epoch DESC LIMIT 1", room)
+        return None if row is None or row[1] else int(row[0])
+
     def numbers(self, room: RoomId) -> list[int]:
         """Which epochs of a room are here with a wrap or a key, in order."""
         rows = self._database.all(

@@ -189,6 +189,9 @@ def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
         if by not in members:
             raise NotFound("there is no such room")
         accounts.check_not_suspended(by)
+        if userkeys.device_key(by, device) is None:
+            # Revoked while it waited for the room.
+            raise DeviceNotListed
         last = RoomEpoch.objects.filter(room=room, epoch=room.epoch).first()
         if last is not None and record.epoch == last.epoch and bytes(last.payload) == new.envelope.payload:
             return record

@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from delivery import frames
 from messages.kinds import Kind
 from tests.cast import ok
+from tests.epochs.maker import Room
 from tests.keys.keyring import Keyring, entries_of, seen_by
 
 OWN = "about the asker's own account, devices and mailbox"
@@ -69,6 +70,12 @@ EXITS = {
     "PUT api/v1/e2ee/setup": "key_changes",
     "PUT api/v1/e2ee/userkeys": "key_changes",
     "POST api/v1/e2ee/reset": "key_changes",
+    "GET api/v1/rooms/<uuid:room_id>/e2ee": GROUP,
+    "GET api/v1/rooms/<uuid:room_id>/epochs": GROUP,
+    "POST api/v1/rooms/<uuid:room_id>/epochs": "epochs",
+    "GET api/v1/rooms/<uuid:room_id>/epochs/<int:epoch>/roster": GROUP,
+    "POST api/v1/rooms/<uuid:room_id>/epochs/wraps": GROUP,
+    "GET api/v1/e2ee/epoch-keys": OWN,
     "GET api/v1/e2ee/vault": OWN,
     "PUT api/v1/e2ee/vault": OWN,
     "GET api/v1/e2ee/vault/archive/<int:page>": OWN,
@@ -86,7 +93,7 @@ EXITS = {
     "entry rejection": "rejecting",
     "entry room": GROUP,
     "entry connection": "connections",
-    "entry epoch": GROUP,
+    "entry epoch": "epochs",
     "entry keys": "key_changes",
 }
 GUARDED = {name for name in EXITS.values() if name not in (OWN, PUBLIC, STAFF, GROUP)}
@@ -383,3 +390,25 @@ async def test_exit_key_documents(world):
     assert await seen_by(world.carol.phone, world.bob) != before
     ok(await world.alice.phone.http.get(f"e2ee/users/{world.bob.id}/userkeys/2"), 404)
     ok(await world.carol.phone.http.get(f"e2ee/users/{world.bob.id}/userkeys/2"), 200)
+
+
+async def test_exit_epochs(world):
+    """Of an epoch in their direct room Bob hears from Carol and not from Alice; in the circle he hears from both."""
+    keys = {who: Keyring(who) for who in (world.alice, world.bob, world.carol)}
+    for keyring in keys.values():
+        await keyring.sets_up()
+    await world.block()
+    direct = [
+        Room(room, keys[world.bob], keys[peer])
+        for room, peer in ((world.to_alice, world.alice), (world.to_carol, world.carol))
+    ]
+    circle = Room(world.circle, *keys.values())
+    for room, by in zip(direct, (world.alice, world.carol), strict=True):
+        await room.begins(keys[by])
+    async with world.bob.phone.socket() as socket:
+        await circle.begins(keys[world.alice])
+        # Behind the others: one mailbox is filled in order.
+        await socket.entry("epoch", room=world.circle)
+
+    heard = [(entry["room"], entry["creator"]) for entry in await entries_of(world.bob.phone, "epoch")]
+    assert heard == [(world.to_carol, world.carol.id), (world.circle, world.alice.id)]

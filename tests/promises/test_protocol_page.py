@@ -133,8 +133,7 @@ def test_every_kind_of_entry_is_on_the_page(page):
         for kind, members in rows(page, "### 3.2 Entries")
     }
 
-    assert on_page.keys() == {"message", "rejection", "room", "connection", "hidden"}
-    assert {"message", "rejection", "room", "connection"} <= {kind.name.lower() for kind in Kind}
+    assert on_page.keys() == {*(kind.name.lower() for kind in Kind), "hidden"}
 
 
 def test_a_message_entry_has_the_members_of_the_page(page):

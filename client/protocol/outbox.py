@@ -8,7 +8,8 @@ later ones (`earlier_send_refused`), so none overtakes.
 A lane can be *stopped*: one of the two people of its room blocks the other. Nothing of it is sent or repeated then, and what
 waits in it leaves the outbox (`leave_stopped`); what is on the way is still answered.
 
-A message can wait *unsealed*, because its room's epoch is not at hand. Neither it nor what is behind it goes before that.
+A message can wait *unsealed*, because its room's epoch is not at hand. Neither it nor what is behind it goes before that. And
+one under another epoch waits for the answers to those before it: if the server has outdated theirs, it must not overtake them.
 """
 
 import random
@@ -60,7 +61,10 @@ class _Lane:
 
     @property
     def is_ready(self) -> bool:
-        return bool(self.waiting) and self.waiting[0].message.is_sealed and not self.settling
+        if not self.waiting or self.settling or not self.waiting[0].message.is_sealed:
+            return False
+        ahead = next(reversed(self.on_the_way.values()), None)
+        return ahead is None or ahead.message.epoch == self.waiting[0].message.epoch
 
 
 class Outbox:
@@ -98,10 +102,8 @@ class Outbox:
         room_left = FRAME_BYTES - 200
         for room in [room for room, lane in self._lanes.items() if lane.may_send(now) and room not in self._stopped]:
             lane = self._lanes[room]
-            while lane.waiting and len(taken) < FRAME_MESSAGES and self._in_flight < self._window:
+            while lane.is_ready and len(taken) < FRAME_MESSAGES and self._in_flight < self._window:
                 item = lane.waiting[0]
-                if not item.message.is_sealed:
-                    break
                 if taken and item.message.size > room_left:
                     return taken
                 lane.waiting.popleft()

@@ -1,5 +1,7 @@
 """What leaves: in order per room, repeated until it is accepted or refused for good (docs/protocol.md §4.4.4)."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +164,46 @@ def test_a_stale_epoch_keeps_the_place_and_the_id():
     again = outbox.take(0)
     assert numbers(again) == [1, 2]
     assert len(again[0].ciphertext) == 9
+
+
+def test_what_is_not_sealed_yet_waits_in_its_place_and_other_rooms_go_on():
+    outbox = an_outbox(1)
+    outbox.add(2, outgoing(2).unsealed())
+    outbox.add(3, outgoing(3))
+    outbox.add(4, outgoing(4, GARDEN))
+
+    assert numbers(outbox.take(0)) == [1, 4]
+    assert outbox.next_at(0) == float("inf")
+    assert outbox.unsealed_in(KITCHEN) == [outgoing(2).unsealed()]
+    outbox.replace(KITCHEN, [outgoing(2)])
+    assert outbox.next_at(5) == 5
+    assert numbers(outbox.take(0)) == [2, 3]
+
+
+def test_a_message_of_another_epoch_does_not_overtake_those_on_the_way():
+    """If the server has outdated the earlier epoch, they are refused; this one would be taken before them."""
+    outbox = an_outbox(1, 2)
+    outbox.add(3, replace(outgoing(3), epoch=1))
+    first, second = outbox.take(0)
+    assert outbox.next_at(0) == float("inf")
+
+    stale = Problem("epoch_stale", 409, more={"epoch": 1})
+    assert outbox.accepted(first.id)
+    assert outbox.take(0) == []
+    assert outbox.refused(second.id, stale, now=0) is Verdict.RESEAL
+    assert numbers(outbox.take(0)) == [2]
+    outbox.accepted(second.id)
+    assert numbers(outbox.take(0)) == [3]
+
+
+def test_what_cannot_be_sealed_is_given_up_and_nothing_else():
+    outbox = an_outbox(1, 2)
+    outbox.replace(KITCHEN, [outgoing(2).unsealed()])
+    outbox.add(3, outgoing(3, GARDEN).unsealed())
+
+    assert outbox.give_up(KITCHEN) == [outgoing(2).id]
+    assert numbers(outbox.take(0)) == [1]
+    assert outgoing(3).id in outbox
 
 
 def test_after_a_break_everything_without_an_answer_goes_again():

@@ -4,18 +4,24 @@ client.Client        what an application uses; docs/client.md shows how
 client.protocol      the rules, without I/O
 client.transport     REST and the socket
 client.connections   contacts and blocks
+client.crypto        the cryptography, without I/O
+client.keys          this user's keys, and others'
+client.epochs        the keys of rooms; sealing and opening
 client.store         the device's SQLite file
 """
 
 from client.client import Client
 from client.connection import VERSION
 from client.connections import Connections, Pressed
+from client.crypto.errors import CryptoError, WeakKdf, WrongSecret
+from client.crypto.kdf import FLOOR, STANDARD, Strength
 from client.errors import (
     Blocked,
     CannotOpen,
     ChangeConflict,
     ChangeRefused,
     DevicesLag,
+    KeysHeld,
     LetterlockError,
     MailboxDiverged,
     MalformedFrame,
@@ -32,7 +38,12 @@ from client.events import (
     ConnectionChanged,
     ConnectionsSynced,
     EntryHidden,
+    EpochChanged,
     Event,
+    IdentityChanged,
+    KeysChanged,
+    KeysLocked,
+    KeysUnlocked,
     Message,
     MessageAccepted,
     MessageFailed,
@@ -43,16 +54,20 @@ from client.events import (
     SomebodyTypes,
     State,
     StateChanged,
+    VaultOpened,
 )
+from client.keys import Keys, PassphraseNeeded, WeakPassword
 from client.protocol.answers import Accepted, Device, Member, Room, SignedIn
 from client.protocol.changes import Change, Conflict, Lag, LaggingDevice
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
 from client.protocol.late import is_late
 from client.protocol.problems import Problem
 from client.protocol.relations import Relation, Settings
-from client.sealer import Header, NoEncryption, Sealer
+from client.sealer import Header, Sealer
 
 __all__ = [
+    "FLOOR",
+    "STANDARD",
     "Accepted",
     "Blocked",
     "CannotOpen",
@@ -66,12 +81,20 @@ __all__ = [
     "ConnectionChanged",
     "Connections",
     "ConnectionsSynced",
+    "CryptoError",
     "Device",
     "DeviceId",
     "DevicesLag",
     "EntryHidden",
+    "EpochChanged",
     "Event",
     "Header",
+    "IdentityChanged",
+    "Keys",
+    "KeysChanged",
+    "KeysHeld",
+    "KeysLocked",
+    "KeysUnlocked",
     "Lag",
     "LaggingDevice",
     "LetterlockError",
@@ -83,8 +106,8 @@ __all__ = [
     "MessageFailed",
     "MessageId",
     "MessageRejected",
-    "NoEncryption",
     "OfflineUnblock",
+    "PassphraseNeeded",
     "Pressed",
     "Problem",
     "ReadElsewhere",
@@ -103,8 +126,13 @@ __all__ = [
     "State",
     "StateChanged",
     "StoreInUse",
+    "Strength",
     "Unreachable",
     "UserId",
+    "VaultOpened",
+    "WeakKdf",
+    "WeakPassword",
+    "WrongSecret",
     "is_late",
 ]
 __version__ = VERSION

@@ -7,28 +7,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
-from urllib.parse import quote
 
+from client.accounts import AccountCalls
 from client.connections import Connections
 from client.connections.copy import Copy
 from client.connections.gate import Gate
 from client.connections.syncing import Changes, OnConflict, OnLag, Syncer, driven
+from client.crypto.kdf import STANDARD, Strength
+from client.epochs import Epochs, Upkeep
 from client.errors import LetterlockError, Refused, SignedOut
-from client.events import Event, Hub, Message, RoomChanged, State, Subscription
+from client.events import Event, Hub, KeysUnlocked, Message, RoomChanged, State, Subscription
 from client.keeper import Keeper
+from client.keys import Keys
 from client.protocol.answers import (
     Accepted,
-    Device,
-    Room,
     SignedIn,
-    decode_device,
-    decode_room,
 )
 from client.protocol.frames import Read, Typing, receipt_of
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
 from client.protocol.problems import Problem
 from client.receiving import Receiver
-from client.sealer import NoEncryption, Sealer
+from client.rooms import RoomCalls
+from client.sealer import Sealer
 from client.sending import RestCarrier, Sender
 from client.session import Session
 from client.store import Store
@@ -45,11 +45,12 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Client:
+class Client(AccountCalls, RoomCalls):
     """A device. Use it as an asynchronous context manager; what it knows is in its store, and survives it.
 
     `url`: where the server is, such as `http://127.0.0.1:8000`. `store`: the device's SQLite file (made if need be).
-    `sealer`: encryption; without one, bodies travel and rest as they are. `carrier`: whether messages are sent over the
+    Messages are sealed; keys are in `keys`. `passphrase`: under which this device's keys rest. `strength`: Argon2id's, for
+    passwords that are chosen here. `sealer`: another encryption in the place of ours, without `keys`. `carrier`: whether messages are sent over the
     socket (they wait until it is there) or by REST. `patience`: for how many seconds a request is repeated.
     `on_conflict`, `on_lag`: ask the user about a change of connections. `enforce_blocks=False` is for tests of the server:
     this client then writes to whom it knows to be blocked, as a hostile one would, and that gets people's attention.
@@ -58,22 +59,34 @@ class Client:
     def __init__(
         self, url: str, store: str | Path, *, sealer: Sealer | None = None, carrier: Literal["socket", "rest"] = "socket",
         patience: float = 30.0, now_ms: Callable[[], int] = _now_ms, on_conflict: OnConflict | None = None,
-        on_lag: OnLag | None = None, enforce_blocks: bool = True,
+        on_lag: OnLag | None = None, enforce_blocks: bool = True, passphrase: str | None = None,
+        strength: Strength = STANDARD,
     ) -> None:  # fmt: skip
         self._store = Store(store)
         self._rest = Rest(url)
         self._session = Session(self._rest, self._store, patience=patience)
         self._hub = Hub()
-        sealer = sealer or NoEncryption()
+        self._online = asyncio.Event()
+        self._keys_due = asyncio.Event()
+        self._keys: Keys | None = None
+        self._upkeep: Upkeep | None = None
+        if sealer is None:
+            self._keys = Keys(
+                self._store, self._session, self._hub, passphrase=passphrase, strength=strength,
+                on_unlocked=self._unlocked, now_s=lambda: now_ms() // 1000,
+            )  # fmt: skip
+            self.epochs = Epochs(self._store, self._session, self._keys.own, self._keys.others)
+            sealer = self.epochs.sealer
         gate = Gate(self._store, enforce=enforce_blocks)
         self._sender = Sender(self._store, self._session, sealer, self._hub, gate, now_ms)
+        if self._keys is not None:
+            self._upkeep = Upkeep(self._store, self._sender, self.epochs, self._found_keys)
         copy = Copy(self._store, self._hub, self._connections_changed)
         self._syncer = Syncer(self._store, self._session, copy)
         self._changes = Changes(self._store, self._session, copy, self._hub, self._syncer, on_conflict, on_lag)
         self.connections = Connections(
             self._store, self._session, self._syncer, self._changes, online=self._is_online, on_press=self._sender.recheck
         )  # fmt: skip
-        self._online = asyncio.Event()
         self._receiver = Receiver(
             self._store, self._session, sealer, self._hub, self._sender, copy, on_blocked=self._syncer.want
         )  # fmt: skip
@@ -106,116 +119,53 @@ class Client:
 
     # Signing in.
 
-    async def register(self, username: str, password: str, *, device_name: str) -> SignedIn:
-        """Make an account, with this as its first device."""
-        signed_in = await self._session.enter("accounts/register", username, password, device_name)
+    async def register(
+        self, username: str, password: str, *, device_name: str, check_strength: bool = True
+    ) -> SignedIn:
+        """Make an account, with this as its first device. `keys.recovery_key` is then to be shown. Raises WeakPassword."""
+        if self._keys is None:
+            form = {"username": username, "password": password, "device_name": device_name}
+            signed_in = await self._session.enter("accounts/register", form)
+        else:
+            signed_in = await self._keys.account.register(
+                username, password, device_name=device_name, strength=self._keys.strength, check_strength=check_strength
+            )
         self._carry()
         return signed_in
 
     async def sign_in(self, username: str, password: str, *, device_name: str) -> SignedIn:
-        """Make this a device of an account."""
-        signed_in = await self._session.enter("accounts/sign-in", username, password, device_name)
+        """Make this a device of an account. Raises WeakKdf, RolledBack and the like when the server is not to be trusted."""
+        if self._keys is None:
+            form = {"username": username, "password": password, "device_name": device_name}
+            signed_in = await self._session.enter("accounts/sign-in", form)
+        else:
+            signed_in = await self._keys.account.sign_in(username, password, device_name=device_name)
+        self._carry()
+        return signed_in
+
+    async def recover(
+        self, username: str, recovery_key: str, *, device_name: str, new_password: str | None = None
+    ) -> SignedIn:
+        """Make this a device of an account by its recovery key; with another password from now on, if one is given."""
+        signed_in = await self.keys.account.recover(
+            username, recovery_key, device_name=device_name, new_password=new_password, strength=self.keys.strength
+        )
         self._carry()
         return signed_in
 
     async def sign_out(self) -> None:
-        """Have this device revoked. The mailbox stays in the store."""
+        """Have this device revoked. The mailbox stays in the store, sealed; the keys do not."""
         await self.disconnect()
         await self._session.leave()
+        if self._keys is not None:
+            self._keys.own.forget()
 
     @property
-    def me(self) -> SignedIn:
-        """Who this device is. Raises SignedOut."""
-        return self._session.signed_in
-
-    @property
-    def is_signed_in(self) -> bool:
-        """Whether this device has a sign-in, as far as it knows."""
-        return self._session.is_signed_in
-
-    async def account(self) -> dict[str, Any]:
-        """`{id, username, created_at, read_receipts}`."""
-        return dict(await self._session.request("GET", "account"))
-
-    async def set_read_receipts(self, on: bool) -> None:
-        """Whether others learn what this user has read."""
-        await self._session.request("PATCH", "account", {"read_receipts": on})
-
-    async def find_user(self, username: str) -> UserId:
-        """The user of exactly this name. Raises Refused (`not_found`)."""
-        return UserId((await self._session.request("GET", f"users/{quote(username, safe='')}"))["id"])
-
-    async def devices(self) -> list[Device]:
-        """The user's devices."""
-        return [decode_device(fields) for fields in (await self._session.request("GET", "devices"))["devices"]]
-
-    async def rename_device(self, device: DeviceId, name: str) -> Device:
-        """Give a device another name."""
-        return decode_device(await self._session.request("PATCH", f"devices/{device}", {"name": name}))
-
-    async def revoke_device(self, device: DeviceId) -> None:
-        """Sign another device out."""
-        await self._session.request("DELETE", f"devices/{device}")
-
-    # Rooms.
-
-    async def _room(self, method: str, path: str, body: Any = None, *, repeat: bool | None = None) -> Room:
-        room = decode_room(await self._session.request(method, path, body, repeat=repeat))
-        self._store.rooms.put(room)
-        return room
-
-    async def direct_room(self, peer: UserId) -> Room:
-        """The one room with this user; made if need be."""
-        return await self._room("POST", "rooms", {"kind": "direct", "peer": peer}, repeat=True)
-
-    async def create_group(self, members: list[UserId]) -> Room:
-        """A new group with this user as its owner."""
-        return await self._room("POST", "rooms", {"kind": "group", "members": members})
-
-    async def room(self, room: RoomId) -> Room:
-        """A room; from the store, unless its members have changed."""
-        known = self._store.rooms.find(room)
-        return known[0] if known and not known[1] else await self._room("GET", f"rooms/{room}")
-
-    async def rooms(self) -> list[Room]:
-        """Every room of the user."""
-        found: list[Room] = []
-        after = ""
-        while True:
-            answer = await self._session.request("GET", f"rooms?limit=200{after}")
-            found.extend(map(decode_room, answer["rooms"]))
-            if not answer.get("next"):
-                break
-            after = f"&after={answer['next']}"
-        with self._store.database.transaction():
-            for room in found:
-                self._store.rooms.put(room)
-        return found
-
-    def known_rooms(self) -> list[Room]:
-        """Every room as last seen, from the store; whether that is still so, `room` says."""
-        return self._store.rooms.all()
-
-    async def add_members(self, room: RoomId, users: list[UserId]) -> Room:
-        """Bring users into a group."""
-        return await self._room("POST", f"rooms/{room}/members", {"users": users}, repeat=True)
-
-    async def remove_member(self, room: RoomId, user: UserId) -> None:
-        """Put a user out of a group; nothing that the user sends there is accepted any more."""
-        await self._session.request("DELETE", f"rooms/{room}/members/{user}")
-
-    async def set_role(self, room: RoomId, user: UserId, role: Literal["admin", "member"]) -> Room:
-        """Change a member's role."""
-        return await self._room("PATCH", f"rooms/{room}/members/{user}", {"role": role})
-
-    async def leave_room(self, room: RoomId) -> None:
-        """Leave a group."""
-        await self._session.request("POST", f"rooms/{room}/leave", {})
-        self._store.rooms.forget(room)
-
-    async def hand_over(self, room: RoomId, user: UserId) -> Room:
-        """Make another member the owner of a group."""
-        return await self._room("POST", f"rooms/{room}/owner", {"user": user})
+    def keys(self) -> Keys:
+        """Keys of this user and of others. Raises LetterlockError for a client with another sealer."""
+        if self._keys is None:
+            raise LetterlockError("this client has no keys")
+        return self._keys
 
     # Connections: the rest is in `self.connections`.
 
@@ -228,10 +178,33 @@ class Client:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(driven(self._syncer.step, self._syncer.awake, self._online))
                 tasks.create_task(driven(self._changes.step, self._changes.awake, self._online))
+                if self._keys is not None and self._upkeep is not None:
+                    tasks.create_task(driven(self._look_at_keys, self._keys_due, self._online))
+                    tasks.create_task(self._upkeep.run(self._online))
         except* SignedOut:
             pass  # What waits, waits for the next sign-in.
         except* Exception:
-            logger.exception("connections are not kept in step any more")
+            logger.exception("connections and keys are not kept in step any more")
+
+    async def _look_at_keys(self) -> float:
+        await self.keys.account.look()
+        return float("inf")
+
+    def _unlocked(self) -> None:
+        self._found_keys()
+        if self._upkeep is not None:
+            self._upkeep.arrived()
+
+    def _found_keys(self) -> None:
+        self._hub.tell(KeysUnlocked())
+
+    def _now_online(self) -> None:
+        self._online.set()
+        self._syncer.want()
+        self._changes.awake.set()
+        self._keys_due.set()
+        if self._upkeep is not None:
+            self._upkeep.arrived()
 
     def _connections_changed(self, a_block: bool) -> None:
         self._sender.recheck()
@@ -239,9 +212,7 @@ class Client:
 
     def _state_changed(self, state: State) -> None:
         if state is State.LIVE:
-            self._online.set()
-            self._syncer.want()
-            self._changes.awake.set()
+            self._now_online()
         elif self._carrier == "socket":
             self._online.clear()
 
@@ -255,9 +226,7 @@ class Client:
         if self._carrier == "rest" and self._session.is_signed_in:
             if self._ended("carrier"):
                 self._tasks["carrier"] = asyncio.create_task(self._carry_by_rest())
-            self._online.set()
-            self._syncer.want()
-            self._changes.awake.set()
+            self._now_online()
             self._keep_in_step()
 
     async def _carry_by_rest(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from client.errors import LetterlockError, MailboxDiverged, Refused, SignedOut, Unreachable
@@ -48,11 +48,15 @@ class Session:
         """Whether there is a sign-in, as far as this device knows."""
         return self._now is not None
 
-    async def enter(self, path: str, username: str, password: str, device_name: str) -> SignedIn:
+    async def ask(self, path: str) -> Any:
+        """GET something that anybody may ask."""
+        return await self._patiently(lambda: self._rest.request("GET", path), repeat=True)
+
+    async def enter(self, path: str, form: Mapping[str, Any]) -> SignedIn:
         """Register or sign in: a new device of the user. Raises Refused, and MailboxDiverged for another user's store."""
         if self._now is not None:
             raise LetterlockError("sign out first")
-        body = {"username": username, "password": password, "device_name": device_name}
+        body = dict(form)
         # Not repeated without an answer: a registration that came through would then say `username_taken`.
         fields = await self._patiently(lambda: self._rest.request("POST", path, body), repeat=False)
         signed_in = decode_signed_in(fields)
@@ -106,18 +110,20 @@ class Session:
         self._clock_is_off = _ends_soon(fresh)
         self._now = SignedIn(old.user, old.username, old.device, old.device_name, fresh)
 
-    async def request(self, method: str, path: str, body: Any = None, *, repeat: bool | None = None) -> Any:
+    async def request(
+        self, method: str, path: str, body: Any = None, *, repeat: bool | None = None, if_match: int | None = None
+    ) -> Any:
         """A request of this device. `repeat` says that doing it twice is harmless; so are GET, PATCH and DELETE.
 
-        Raises Refused, Unreachable, SignedOut.
+        `if_match`: the version that this replaces. Raises Refused, Unreachable, SignedOut.
         """
         harmless = method in SAFE_TO_REPEAT if repeat is None else repeat
-        return await self._patiently(lambda: self.request_once(method, path, body), repeat=harmless)
+        return await self._patiently(lambda: self.request_once(method, path, body, if_match=if_match), repeat=harmless)
 
-    async def request_once(self, method: str, path: str, body: Any = None) -> Any:
+    async def request_once(self, method: str, path: str, body: Any = None, *, if_match: int | None = None) -> Any:
         """The same without repeats; an expired token is replaced."""
         try:
-            answer = await self._with_token(method, path, body)
+            answer = await self._with_token(method, path, body, if_match)
         except Unreachable:
             self.is_reachable = False
             raise
@@ -127,14 +133,14 @@ class Session:
         self.is_reachable = True
         return answer
 
-    async def _with_token(self, method: str, path: str, body: Any) -> Any:
+    async def _with_token(self, method: str, path: str, body: Any, if_match: int | None) -> Any:
         token = await self.access()
         try:
-            return await self._rest.request(method, path, body, token=token)
+            return await self._rest.request(method, path, body, token=token, if_match=if_match)
         except Refused as refusal:
             if refusal.code != "unauthenticated":
                 raise
-        return await self._rest.request(method, path, body, token=await self.access(refused=token))
+        return await self._rest.request(method, path, body, token=await self.access(refused=token), if_match=if_match)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]], *, repeat: bool) -> T:
         deadline = time.monotonic() + self._patience

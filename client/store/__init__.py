@@ -6,6 +6,7 @@
     rooms        rooms, read positions, receipts
     drafts       the persistent outbox
     epochs       epochs of rooms: records, wraps, keys, rosters
+    keys         this device's own keys, and others' documents
     connections  the copy of contacts and blocks, and changes that wait to be sent
 
 A write costs tens of microseconds (WAL, one transaction per frame), so it is done in place, on the event loop:
@@ -19,6 +20,7 @@ from client.store.database import Database
 from client.store.drafts import Drafts
 from client.store.epochs import Epochs
 from client.store.identity import Identity
+from client.store.keys import Keys
 from client.store.mailbox import Mailbox
 from client.store.rooms import Rooms
 
@@ -34,6 +36,7 @@ class Store:
         self.drafts = Drafts(self.database)
         self.connections = Connections(self.database)
         self.epochs = Epochs(self.database)
+        self.keys = Keys(self.database)
 
     def close(self) -> None:
         """Close the file; what was written stays."""

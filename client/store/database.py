@@ -56,8 +56,12 @@ CREATE TABLE room_peers (room TEXT PRIMARY KEY, peer TEXT) WITHOUT ROWID;
 CREATE TABLE shares (room TEXT, user TEXT, due_at INTEGER NOT NULL, PRIMARY KEY (room, user)) WITHOUT ROWID;
 DELETE FROM drafts;
 """
+KEYS = """
+CREATE TABLE user_keys (user TEXT PRIMARY KEY, document TEXT NOT NULL, verified BLOB) WITHOUT ROWID;
+CREATE TABLE older_keys (user TEXT, seq INTEGER, document TEXT, ended INTEGER, PRIMARY KEY (user, seq, document)) WITHOUT ROWID;
+"""
 # What each version of the file adds to the one before.
-STEPS = (SCHEMA, CONNECTIONS, EPOCHS)
+STEPS = (SCHEMA, CONNECTIONS, EPOCHS, KEYS)
 VERSION = len(STEPS)
 
 
@@ -79,6 +83,8 @@ class Database:
             # A killed process loses nothing. Losing the power may cost the last commits; the inbox notices that
             # (`Inbox.welcomed`) and fetches them again.
             self._sqlite.execute("PRAGMA synchronous = NORMAL")
+            # What is deleted is overwritten: keys must not be found in free pages.
+            self._sqlite.execute("PRAGMA secure_delete = ON")
             with self.transaction():
                 self._prepare()
         except sqlite3.OperationalError as error:

@@ -22,9 +22,13 @@ class Rest:
             base_url=url.rstrip("/") + "/api/v1/", timeout=TIMEOUT_S, trust_env=False, verify=url.startswith("https:")
         )
 
-    async def request(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
-        """The decoded answer; None for 204. `path` is relative to /api/v1/ and may carry a query."""
+    async def request(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, if_match: int | None = None
+    ) -> Any:
+        """The decoded answer; None for 204. `path` is relative to /api/v1/ and may carry a query. `if_match`: a version."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if if_match is not None:
+            headers["If-Match"] = str(if_match)
         try:
             answer = await self._http.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:

@@ -12,6 +12,7 @@ import pytest
 from client import Client
 from config.supervisor.system import System
 from tests.cast import until
+from tests.client.plain import Plain
 
 PASSWORD = secrets.token_urlsafe(24)
 
@@ -25,8 +26,14 @@ class People:
 
     async def opens(self, store: Path | None = None, **options: Any) -> Client:
         """A client on the next of the web processes, which nobody has signed in yet (or whose store says who did)."""
+        options = {"sealer": Plain(), **options}
         client = Client(next(self.urls), store or self.folder / f"{next(self._numbers)}.db", **options)
         return await self._closing.enter_async_context(client)
+
+    @staticmethod
+    def tag() -> str:
+        """What makes a name one's own."""
+        return secrets.token_hex(5)
 
     async def person(self, name: str, **options: Any) -> Client:
         """Somebody new, on a first device that is connected and has caught up."""

@@ -7,6 +7,7 @@ import pytest
 from client import Client, Message, MessageFailed, State
 from client.protocol.ids import RoomId
 from tests.cast import until
+from tests.client.plain import Plain
 from tests.client.script import BOB, scripted, signed_in_store
 
 ROOM = RoomId("019ab0c4-0000-7000-8000-000000000001")
@@ -22,7 +23,7 @@ async def script():
 
 @pytest.fixture
 async def bob(script, tmp_path):
-    async with Client(script.url, signed_in_store(tmp_path / "bob.db")) as client:
+    async with Client(script.url, signed_in_store(tmp_path / "bob.db"), sealer=Plain()) as client:
         client.connect()
         yield client
 

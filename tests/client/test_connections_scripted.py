@@ -11,6 +11,7 @@ from client.store import Store
 from client.store.database import SCHEMA
 from tests.cast import until
 from tests.client.address_book import relation, wire
+from tests.client.plain import Plain
 from tests.client.script import BOB, scripted, signed_in_store
 from tests.client.test_connection import ALICE, ROOM
 
@@ -34,7 +35,7 @@ def store(tmp_path):
 
 @pytest.fixture
 async def bob(script, store):
-    async with Client(script.url, store) as client:
+    async with Client(script.url, store, sealer=Plain()) as client:
         client.connect()
         yield client
 
@@ -121,7 +122,7 @@ async def test_a_rejection_may_come_before_its_message(script, bob):
 
 
 async def test_without_the_check_it_writes_to_whom_it_likes(script, store):
-    async with Client(script.url, store, enforce_blocks=False) as mallory:
+    async with Client(script.url, store, sealer=Plain(), enforce_blocks=False) as mallory:
         mallory.connect()
         socket = await begins(script)
         await socket.says("entries", entries=[blocks_him(1)])
@@ -143,6 +144,6 @@ def test_a_store_of_the_version_before_gets_the_tables(tmp_path):
     assert store.connections.all(None, "") == []
     assert store.connections.apply(relation())
     store.close()
-    again = Client("http://127.0.0.1:9", path)
+    again = Client("http://127.0.0.1:9", path, sealer=Plain())
     assert again.mailbox() == [EntryHidden(1)]
     again._store.close()

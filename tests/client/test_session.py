@@ -10,6 +10,7 @@ from client.session import Session
 from client.store import Store
 from client.transport.rest import Rest
 from tests.client.conftest import PASSWORD, live
+from tests.client.plain import Plain
 
 
 class CountingRest(Rest):
@@ -117,6 +118,6 @@ async def test_refusals_say_what_the_server_said(people):
 
 
 async def test_no_server_is_said_to_be_unreachable(tmp_path, unused_tcp_port):
-    async with Client(f"http://127.0.0.1:{unused_tcp_port}", tmp_path / "a.db", patience=0) as nobody:
+    async with Client(f"http://127.0.0.1:{unused_tcp_port}", tmp_path / "a.db", patience=0, sealer=Plain()) as nobody:
         with pytest.raises(Unreachable):
             await nobody.register("alice", PASSWORD, device_name="phone")

@@ -1,0 +1,62 @@
+"""Keys at rest: this device's own as one blob (client/keys/keyring.py), and others' documents with what is pinned."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from client.protocol.ids import UserId
+from client.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The newest document that was taken of a user. `verified`: the identity key that the user has compared, if any."""
+
+    user: UserId
+    document: dict[str, Any]
+    verified: bytes | None
+
+
+class Keys:
+    """What this device knows of keys."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ring(self) -> str | None:
+        """This device's own keys, as they were kept."""
+        found: str | None = self._database.fact("keyring")
+        return found
+
+    def keep_ring(self, text: str) -> None:
+        """Keep them, on the disk before this returns: what they sign may be sent next."""
+        with self._database.transaction(to_the_disk=True):
+            self._database.put(keyring=text)
+
+    def pinned(self, user: UserId) -> Pinned | None:
+        """The newest document of a user."""
+        row = self._database.one("SELECT document, verified FROM user_keys WHERE user = ?", user)
+        return Pinned(user, json.loads(row[0]), row[1]) if row else None
+
+    def pin(self, user: UserId, document: dict[str, Any]) -> None:
+        """Take this document in the place of the one before."""
+        self._database.run(
+            "INSERT INTO user_keys (user, document) VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document",
+            user, json.dumps(document),
+        )  # fmt: skip
+
+    def verify(self, user: UserId, identity: bytes | None) -> None:
+        """The user has compared this identity key; or takes that back."""
+        self._database.run("UPDATE user_keys SET verified = ? WHERE user = ?", identity, user)
+
+    def keep_older(self, user: UserId, seq: int, document: dict[str, Any], *, ended: int | None = None) -> None:
+        """A document by which old messages can be verified. `ended`: when its identity was given up (seconds)."""
+        self._database.run(
+            "INSERT OR IGNORE INTO older_keys (user, seq, document, ended) VALUES (?, ?, ?, ?)",
+            user, seq, json.dumps(document), ended,
+        )  # fmt: skip
+
+    def older(self, user: UserId) -> list[tuple[dict[str, Any], int | None]]:
+        """The documents before the newest one that are here, newest first, and when their identity ended, if it did."""
+        rows = self._database.all("SELECT document, ended FROM older_keys WHERE user = ? ORDER BY seq DESC", user)
+        return [(json.loads(document), ended) for document, ended in rows]

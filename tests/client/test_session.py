@@ -20,7 +20,7 @@ class CountingRest(Rest):
         super().__init__(url)
         self.paths: list[str] = []
 
-    async def request(self, method, path, body=None, *, token=None):
+    async def request(self, method, path, body=None, *, token=None, if_match=None):
         self.paths.append(path)
         return await super().request(method, path, body, token=token)
 

@@ -10,7 +10,10 @@ Kind = Literal["user", "member", "contact", "incoming", "blocked", "room", "role
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command. `needs`: how many arguments at least; `takes`: what each is, the last one for all that follow."""
+    """A slash command. `needs`: how many arguments at least; `takes`: what each is, the last one for all that follow.
+
+    `asks`: it opens a dialog, perhaps for a password.
+    """
 
     name: str
     shape: str
@@ -18,39 +21,42 @@ class Command:
     where: Where = "anywhere"
     needs: int = 0
     takes: tuple[Kind, ...] = ()
+    asks: bool = False
 
 
 COMMANDS: Final[tuple[Command, ...]] = (
-    Command("help", "", "every command and key"),
+    Command("help", "", "every command and key", asks=True),
     Command("chat", "USER", "open the conversation with somebody, by exact user name", needs=1, takes=("user",)),
     Command("go", "ROOM", "go to a conversation: a name, or # and the end of its id", needs=1, takes=("room",)),
     Command("group", "USER…", "begin a group", needs=1, takes=("user",)),
-    Command("members", "", "who is in this conversation, and what they may do", "room"),
+    Command("members", "", "who is in this conversation, and what they may do", "room", asks=True),
     Command("add", "USER…", "bring people into this group", "group", 1, ("user",)),
     Command("remove", "USER", "put somebody out of this group", "group", 1, ("member",)),
     Command(
         "role", "USER admin|member", "make somebody an admin, or a plain member again", "group", 2, ("member", "role")
     ),
-    Command("owner", "USER", "hand this group over", "group", 1, ("member",)),
-    Command("leave", "", "leave this group", "group"),
+    Command("owner", "USER", "hand this group over", "group", 1, ("member",), asks=True),
+    Command("leave", "", "leave this group", "group", asks=True),
     Command("again", "", "send the newest message that failed once more", "room"),
     Command("discard", "", "give the newest message that failed or waits up", "room"),
     Command("info", "", "who has, and who has read, your newest message here", "room"),
-    Command("contacts", "", "contacts, requests and blocks"),
+    Command("contacts", "", "contacts, requests and blocks", asks=True),
     Command("request", "[USER]", "ask somebody to be a contact", takes=("user",)),
     Command("accept", "[USER]", "accept a request; what was held comes now", takes=("incoming",)),
     Command("decline", "[USER]", "decline a request", takes=("incoming",)),
     Command("forget", "[USER]", "take somebody off your contacts", takes=("contact",)),
-    Command("block", "[USER]", "block somebody: nothing of theirs gets through", takes=("user",)),
+    Command("block", "[USER]", "block somebody: nothing of theirs gets through", takes=("user",), asks=True),
     Command("unblock", "[USER]", "lift a block", takes=("blocked",)),
-    Command("verify", "[USER]", "the safety number: compare it, and mark the other as verified", takes=("user",)),
-    Command("devices", "", "your devices: rename, revoke"),
-    Command("settings", "", "read receipts, and who may reach you"),
-    Command("password", "", "change your password"),
-    Command("recovery", "", "make a new recovery key"),
-    Command("unlock", "", "open your keys with your password, so that messages can be read"),
+    Command(
+        "verify", "[USER]", "the safety number: compare it, and mark the other as verified", takes=("user",), asks=True
+    ),
+    Command("devices", "", "your devices: rename, revoke", asks=True),
+    Command("settings", "", "read receipts, and who may reach you", asks=True),
+    Command("password", "", "change your password", asks=True),
+    Command("recovery", "", "make a new recovery key", asks=True),
+    Command("unlock", "", "open your keys with your password, so that messages can be read", asks=True),
     Command("connect", "", "try to connect now"),
-    Command("sign-out", "", "have this device revoked, and leave"),
+    Command("sign-out", "", "have this device revoked, and leave", asks=True),
     Command("quit", "", "leave; what waits is sent the next time"),
 )
 BY_NAME: Final = {command.name: command for command in COMMANDS}
@@ -87,6 +93,15 @@ def read(line: str, where: Where) -> Spoken | Mistyped | str:
     if len(arguments) < command.needs:
         return Mistyped(f"/{command.name} {command.shape}: {command.help}")
     return Spoken(command, tuple(argument.removeprefix("@") for argument in arguments))
+
+
+def asks(line: str) -> bool:
+    """Whether this line, once it is entered, may open a dialog."""
+    if not line.startswith("/") or line.startswith("//"):
+        return False
+    name = line[1:].split()[:1]
+    command = (BY_NAME.get(name[0].lower()) or _only(name[0].lower())) if name else None
+    return command is not None and command.asks
 
 
 def _misplaced(command: Command, where: Where) -> str | None:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from client import ChangeConflict, Client, Conflict, DevicesLag, Lag, LetterlockError
 from client.cli import accounts, arguments, questions, scripted, words
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(str(wrong))
         return Exit.WRONG_USE
     except LetterlockError as error:
-        complain(words.of_error(error))
+        complain(words.without_commands(words.of_error(error)))
         return scripted.exit_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -61,8 +61,7 @@ async def run(place: Place, options: Namespace) -> int:
     ) as client:
         if options.command is None:
             return await _screen(client, place, asker)
-        if getattr(options, "yes", False):
-            asker.conflict, asker.lag = _yes, _yes
+        asker.conflict = asker.lag = _decides(options)
         try:
             if options.command in accounts.COMMANDS:
                 return await accounts.COMMANDS[options.command](client, place, options)
@@ -82,8 +81,17 @@ async def _screen(client: Client, place: Place, asker: Asker) -> int:
     return await Letterlock(client, place, asker).run_async() or Exit.DONE
 
 
-async def _yes(_: Conflict | Lag) -> bool:
-    return True
+def _decides(options: Namespace) -> Callable[[Conflict | Lag], Awaitable[bool]]:
+    """Decides about the change of this command alone, by `--yes`. Others wait until somebody sits at the screen."""
+    options.mine, options.asked = set[int](), asyncio.Event()
+
+    async def decide(question: Conflict | Lag) -> bool:
+        if question.change.position not in options.mine:
+            options.asked.set()
+            await asyncio.Event().wait()  # ended with the client, which asks again the next time
+        return bool(getattr(options, "yes", False))
+
+    return decide
 
 
 async def _question(client: Client, error: ChangeConflict | DevicesLag) -> str:

@@ -305,7 +305,8 @@ async def contacts(client: Client, options: Namespace) -> Exit:
     """List contacts, requests and blocks, or change one."""
     if options.deed is None:
         try:
-            await client.connections.sync()
+            await caught_up(client, options.timeout)
+            await _in_step(client, options)
         except Unreachable as error:
             complain(f"{words.of_error(error)}: this is what is on this device")
         for relation in client.connections.list():
@@ -317,10 +318,29 @@ async def contacts(client: Client, options: Namespace) -> Exit:
         return Exit.DONE
     await caught_up(client, options.timeout)
     pressed = deeds.press(client, options.deed, folded(options.user))
-    async with asyncio.timeout(options.timeout):
-        relation = await pressed
+    options.mine.add(pressed.change.position)
+    try:
+        async with asyncio.timeout(options.timeout):
+            relation = await pressed
+    except TimeoutError as error:
+        raise Unreachable("no answer yet; it is tried again as soon as letterlock is connected") from error
     say(f"{one_line(relation.username, 32)}: {words.of_relation(relation)}")
     return Exit.DONE
+
+
+async def _in_step(client: Client, options: Namespace) -> None:
+    """Read what is new among connections; no longer, when a change that waits has a question for the user."""
+    step = asyncio.create_task(client.connections.sync())
+    asked = asyncio.create_task(options.asked.wait())
+    done, _ = await asyncio.wait({step, asked}, timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if step in done:
+        await step
+        return
+    step.cancel()
+    if not options.asked.is_set():
+        raise Unreachable
+    complain("a change of yours waits for an answer: the screen asks for it")
 
 
 COMMANDS: dict[str, Callable[[Client, Namespace], Awaitable[Exit]]] = {

@@ -1,5 +1,6 @@
 """Refusals, states and changes as sentences. Codes are those of docs/protocol.md §2; what a person can do about it is said with them."""
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
@@ -47,6 +48,7 @@ _BY_CODE: Final[Mapping[str, str]] = {
     "device_not_listed": "this device is not among your listed devices any more: sign in again",
 }
 _TOO_LARGE = "connections"
+_COMMANDS = re.compile(r" ?\((/[^)]*)\)")
 
 
 def of_problem(problem: Problem) -> str:
@@ -77,7 +79,7 @@ def of_error(error: LetterlockError) -> str:
         case Refused(problem=problem):
             return of_problem(problem)
         case Unreachable():
-            return "the server cannot be reached"
+            return "the server cannot be reached, or does not answer in time"
         case SignedOut():
             return "this device is signed out"
         case StoreInUse():
@@ -90,6 +92,11 @@ def of_error(error: LetterlockError) -> str:
             return "the server said something that this version does not understand"
         case _:
             return one_line(str(error), 300) or type(error).__name__
+
+
+def without_commands(sentence: str) -> str:
+    """A sentence where no slash command can be typed."""
+    return _COMMANDS.sub("", sentence)
 
 
 def in_words(seconds: float) -> str:

@@ -15,6 +15,7 @@ from client.cli.questions import Asker
 from client.cli.tui.app import Letterlock
 from config.supervisor.system import System
 from tests.cast import until
+from tests.services import services
 
 PASSWORD = secrets.token_urlsafe(24)
 # Keys that have names; everything else is pressed as itself.
@@ -108,6 +109,14 @@ async def terminal(who: Somebody, size: tuple[int, int] = (80, 24)) -> AsyncIter
     app = Letterlock(who.client, who.place, who.asker)
     async with app.run_test(size=size) as pilot:
         yield Terminal(app, pilot)
+
+
+@pytest.fixture(scope="session")
+def restrictive() -> System:
+    """A server that lifts a block only when all of a user's devices know it."""
+    return services().system(
+        "restrictive-cli", web=1, workers=1, beat=False, environment={"CONNECTION_CONSISTENCY": "restrict"}
+    )
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 import json
 import time
+from contextlib import AsyncExitStack
 
 from client import State
 from client.cli.tui.chat import Chat
 from client.cli.tui.lists import Transcript
 from tests.cast import until
-from tests.cli.conftest import PASSWORD, connected, terminal
+from tests.cli.conftest import PASSWORD, People, connected, terminal
 
 
 async def test_alice_signs_up_and_writes_to_bob(people):
@@ -47,7 +48,6 @@ async def test_alice_signs_in_and_finds_what_was_said(people):
         await screen.types("", "enter")
         await screen.says(alice.name)
         await screen.says("not the password at all")
-        await screen.types("", "enter")
         await screen.sees("user name and password do not belong together")
         await screen.says(PASSWORD)
         await screen.sees("line 149", "● live", "150 unread")
@@ -140,6 +140,28 @@ async def test_two_devices_disagree_about_a_block_and_alice_decides(people):
         await until(lambda: not alice.client.connections.get(mallory.client.me.user).blocked)
 
 
+async def test_a_block_waits_for_a_device_that_does_not_know_it(restrictive, tmp_path):
+    async with AsyncExitStack() as closing:
+        people = People(restrictive.url, tmp_path, closing)
+        alice, mallory = await people.person("alice"), await people.person("mallory")
+        tablet = await people.another_device(alice)
+        await tablet.client.connections.sync()
+        await alice.client.connections.block(mallory.client.me.user)
+        async with terminal(alice) as screen:
+            await screen.sees("● live")
+            await screen.says(f"/unblock {mallory.name}")
+            await screen.sees(
+                f"{mallory.name} stays blocked for now",
+                "“tablet”, last seen",
+                "Wait for them, then unblock",
+                "/devices",
+            )
+            await screen.types("", "down", "enter")
+            await tablet.client.connections.sync()
+            await screen.sees(f"unblocked {mallory.name}")
+            assert not alice.client.connections.get(mallory.client.me.user).blocked
+
+
 async def test_who_is_blocked_is_not_written_to(people):
     alice, mallory = await people.person("alice"), await people.person("mallory")
     room = await alice.client.direct_room(mallory.client.me.user)
@@ -155,7 +177,7 @@ async def test_who_is_blocked_is_not_written_to(people):
         await screen.sees("not sent: you block this user")
         assert screen.app.screen.composer.text == "hello?"
         assert mallory.client.messages(room.id) == []
-        await screen.types("", *["backspace"] * 6)
+        await screen.types("", "ctrl+a", "ctrl+k")
         await screen.says("/unblock")
         await screen.sees_no("⊘")
 
@@ -354,7 +376,6 @@ async def test_a_device_that_was_revoked_says_so(people):
         await screen.types("", "enter")
         await screen.sees(alice.name)
         await screen.says(PASSWORD)
-        await screen.types("", "enter")
         await screen.sees("● live")
 
 

@@ -310,28 +310,34 @@ class Chat(Screen[None]):
         self.transcript.focus()
 
     def on_composer_submitted(self, event: Composer.Submitted) -> None:
-        """Enter: say it, or do it."""
+        """Enter: say it, or do it. What is neither comes back to be mended."""
         typed = event.text.strip("\n")
-        if not typed.strip():
-            return
+        self._to_end = True
         match commands.read(typed, self.where):
+            case _ if not typed.strip():
+                pass
             case Mistyped(advice=advice):
+                self._give_back(event.text)
                 self.say(advice, wrong=True)
             case Spoken() as spoken:
-                self.composer.replace_all("")
                 self.run_worker(self._obey(spoken), group="commands")
+                return
             case text:
-                self._say(text)
+                self._say(text, event.text)
+        self.composer.is_deaf = False
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, typed: str) -> None:
         try:
             self.deeds.say(text)
         except LetterlockError as error:
+            self._give_back(typed)
             self.say(f"not sent: {words.of_error(error)}", wrong=True)
-            return
-        self.composer.replace_all("")
-        self._to_end = True
-        self._unsay()
+        else:
+            self._unsay()
+
+    def _give_back(self, typed: str) -> None:
+        if not self.composer.text:
+            self.composer.replace_all(typed)
 
     def action_obey(self, name: str) -> None:
         """A command by its key."""
@@ -349,6 +355,8 @@ class Chat(Screen[None]):
         else:
             if remark:
                 self.say(remark)
+        finally:
+            self.composer.is_deaf = False
 
     # Choosing.
 

@@ -4,6 +4,7 @@ from textual import events
 from textual.message import Message as Notification
 from textual.widgets import TextArea
 
+from client.cli import commands
 from client.cli.text import clean
 
 NEWLINES = frozenset({"ctrl+j", "alt+enter", "shift+enter"})
@@ -43,11 +44,19 @@ class Composer(TextArea):
         super().__init__(
             id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False
         )
+        # Deaf after a command that asks for something: what is typed ahead may be the password that it will ask for.
+        self.is_deaf = False
 
     async def _on_key(self, event: events.Key) -> None:
         key = event.key
-        if key == "enter":
-            self.post_message(self.Submitted(self.text))
+        if self.is_deaf:
+            pass
+        elif key == "enter":
+            # Emptied at once: the next keys are of the next text.
+            text = self.text
+            self.is_deaf = commands.asks(text)
+            self.load_text("")
+            self.post_message(self.Submitted(text))
         elif key in NEWLINES:
             self.insert("\n")
         elif key == "tab" and self.text.startswith("/"):
@@ -66,7 +75,8 @@ class Composer(TextArea):
         """What is pasted is text, whatever it pretends to be."""
         event.prevent_default()
         event.stop()
-        self.insert(clean(event.text))
+        if not self.is_deaf:
+            self.insert(clean(event.text))
 
     def replace_all(self, text: str) -> None:
         """Put another text there, with the cursor at its end."""

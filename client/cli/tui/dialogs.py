@@ -71,6 +71,9 @@ class Form(ModalScreen[T | None], Generic[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Back"),
+        # With priority, so that the field has changed before the next key is dealt with: keys come faster than messages, and
+        # a password must not end in the field above.
+        Binding("enter", "enter", priority=True),
         Binding("up", "previous", show=False),
         Binding("down", "next", show=False),
     ]
@@ -109,7 +112,7 @@ class Form(ModalScreen[T | None], Generic[T]):
         inputs = list(self.query(Input))
         empty = next((field for field in inputs if not field.value), inputs[0] if inputs else None)
         if empty is not None:
-            empty.focus()
+            self.set_focus(empty)
         self._say_remark()
 
     @property
@@ -125,12 +128,20 @@ class Form(ModalScreen[T | None], Generic[T]):
         if self._remark is not None:
             self.query_one("#remark", Static).update(self._remark(self.values))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes to the next empty field, or does it."""
-        event.stop()
-        missing = next((f for f in self._fields if not f.optional and not self.values[f.name]), None)
+    def action_enter(self) -> None:
+        """To the next field; behind the last one that had to be filled in, do it."""
+        inputs = list(self.query(Input))
+        at = inputs.index(self.focused) if isinstance(self.focused, Input) else 0
+        if any(not field.value for field in self._fields[at + 1 :]):
+            self.set_focus(inputs[at + 1])
+        else:
+            inputs[at].call_later(self._enter)  # behind the keys that the field has still to take
+
+    def _enter(self) -> None:
+        values = self.values
+        missing = next((f for f in self._fields if not f.optional and not values[f.name]), None)
         if missing is not None:
-            self.query_one(f"#field-{missing.name}", Input).focus()
+            self.set_focus(self.query_one(f"#field-{missing.name}", Input))
         elif not self._busy:
             self._busy = True
             self._say("one moment…")
@@ -153,7 +164,7 @@ class Form(ModalScreen[T | None], Generic[T]):
         for field in inputs:
             field.value = ""
         if inputs:
-            inputs[0].focus()
+            self.set_focus(inputs[0])
 
     def _say(self, wrong: str) -> None:
         self.query_one("#wrong", Static).update(wrong)

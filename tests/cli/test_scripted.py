@@ -1,0 +1,263 @@
+"""Letterlock in scripts: one command, its output, its exit status; as a process of its own, through the file that people start."""
+
+import asyncio
+import json
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+
+from client import Client
+from config.supervisor.system import CHECKOUT
+from tests.cast import until
+from tests.cli.conftest import PASSWORD
+
+LETTERLOCK = CHECKOUT / "letterlock"
+
+
+class Shell:
+    """A shell of somebody's, with a home of its own."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url, self.home = url, home
+        home.mkdir(exist_ok=True)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LETTERLOCK")},
+            "HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "LETTERLOCK_URL": url, "COLUMNS": "100",
+        }  # fmt: skip
+
+    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        """Start a command."""
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            str(LETTERLOCK), *arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.home,
+            env=self.environment | environment,
+        )  # fmt: skip
+
+    async def tries(self, *arguments: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
+        """Run a command: its exit status, output and errors."""
+        process = await self.start(*arguments, **environment)
+        out, err = await process.communicate(stdin.encode("utf-8", "surrogateescape"))
+        return process.returncode, out.decode(), err.decode()
+
+    async def runs(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command that succeeds: its output."""
+        status, out, err = await self.tries(*arguments, stdin=stdin)
+        assert status == 0, err
+        return out
+
+
+async def signed_up(url: str, folder: Path, name: str) -> tuple[Shell, str]:
+    shell, username = Shell(url, folder / name), f"{name}.{secrets.token_hex(4)}"
+    await shell.runs("sign-up", username, "--password-file", "-", "--device-name", "shell", stdin=f"{PASSWORD}\n")
+    return shell, username
+
+
+@pytest.fixture
+async def two(system, tmp_path):
+    return [await signed_up(system.url, tmp_path, name) for name in ("alice", "bob")]
+
+
+def objects(output: str) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+async def test_alice_sends_and_bob_reads(two):
+    (alice, alices), (bob, bobs) = two
+    assert await alice.runs("send", bobs, "hello") == ""
+    await alice.runs("send", f"@{bobs.upper()}", stdin="two\nlines\n")
+
+    assert f"2  {alices}" in await bob.runs("rooms")
+    lines = (await bob.runs("read")).splitlines()
+    assert [line.split(" ", 2)[2] for line in lines[:2]] == [f"{alices}: hello", f"{alices}: two"]
+    assert lines[2] == "    lines"
+    assert await bob.runs("read") == ""  # read is read
+    assert len((await bob.runs("read", alices, "--last", "1")).splitlines()) == 2
+
+
+async def test_json_is_for_programs(two):
+    (alice, alices), (bob, bobs) = two
+    (sent,) = objects(await alice.runs("send", bobs, "hello \x1b[31m\u202e", "--json"))
+    (room,) = objects(await bob.runs("rooms", "--json"))
+    (message,) = objects(output := await bob.runs("read", "--json", "--peek"))
+
+    assert output.isascii() and "\x1b" not in output
+    assert (message["id"], message["room"], message["text"]) == (sent["id"], room["room"], "hello \x1b[31m\u202e")
+    assert (message["username"], message["mine"], message["unread"], message["problem"]) == (alices, False, True, None)
+    assert (room["kind"], room["unread"]) == ("direct", 1)
+    assert len(objects(await bob.runs("--json", "read"))) == 1
+
+
+async def test_what_is_printed_cannot_speak_to_the_terminal(two):
+    (alice, _), (bob, bobs) = two
+    await alice.runs("send", bobs, "\x1b]0;owned\x07\x9b2J\rover")
+    out = await bob.runs("read")
+    assert not any(character in out for character in "\x1b\x07\x9b\r")
+
+
+async def test_follow_prints_what_comes(two):
+    (alice, alices), (bob, bobs) = two
+    await alice.runs("send", bobs, "one")
+    reader = await bob.start("read", alices, "--follow", "--json")
+    first = json.loads(await asyncio.wait_for(reader.stdout.readline(), 30))
+    await alice.runs("send", bobs, "two")
+    second = json.loads(await asyncio.wait_for(reader.stdout.readline(), 30))
+    assert [first["text"], second["text"]] == ["one", "two"]
+
+    status, _, err = await bob.tries("rooms")
+    assert (status, err) == (
+        6,
+        "letterlock: this profile is open in another letterlock: close that one, or use another --profile\n",
+    )
+    reader.send_signal(2)
+    assert await asyncio.wait_for(reader.wait(), 10) == 130
+
+
+async def test_without_a_server_it_is_kept_and_goes_later(two):
+    (alice, alices), (bob, bobs) = two
+    await alice.runs("send", bobs, "first")
+    away = ("--url", "http://127.0.0.1:9", "--timeout", "1")
+
+    status, _, err = await alice.tries(*away, "send", bobs, "in the tunnel")
+    assert (status, err) == (4, "letterlock: kept on this device; it goes as soon as letterlock is connected\n")
+    await alice.runs("send", bobs, "later", "--later")
+    assert json.loads(await alice.runs("status", "--json"))["waiting"] == 2
+    assert (await alice.tries(*away, "rooms"))[0] == 0  # what is on the device
+
+    await alice.runs("send", bobs, "last")
+    texts = [message["text"] for message in objects(await bob.runs("read", "--json"))]
+    assert texts == ["first", "in the tunnel", "later", "last"]
+
+
+async def test_groups(two):
+    (alice, alices), (bob, bobs) = two
+    room = (await alice.runs("group", "create", bobs)).strip()
+    await alice.runs("send", room, "welcome")
+    assert (await bob.runs("read")).endswith(f"{room} {alices}: welcome\n")
+    await alice.runs("group", "role", room, bobs, "admin")
+    assert {line.split()[0]: line.split()[1] for line in (await bob.runs("group", "members", room)).splitlines()} == {
+        alices: "owner", bobs: "admin",
+    }  # fmt: skip
+    await bob.runs("group", "leave", room)
+    assert (await bob.tries("send", room, "?"))[0] == 1
+
+
+async def test_contacts_and_blocks(two):
+    (alice, alices), (bob, bobs) = two
+    assert await alice.runs("contacts", "add", bobs) == f"{bobs}: you have asked\n"
+    assert "asks to be your contact" in await bob.runs("contacts")
+    assert await bob.runs("contacts", "accept", alices) == f"{alices}: contact\n"
+    assert await bob.runs("contacts", "block", alices) == f"{alices}: contact, blocked by you\n"
+    status, _, err = await bob.tries("send", alices, "no")
+    assert (status, err) == (1, "letterlock: you block this user\n")
+    assert [(c["username"], c["blocked"]) for c in objects(await bob.runs("contacts", "--json"))] == [(alices, True)]
+    await bob.runs("contacts", "unblock", alices)
+    await bob.runs("send", alices, "yes")
+
+
+async def test_a_script_decides_nothing_that_somebody_pressed_on_the_screen(two, tmp_path):
+    (alice, alices), (bob, bobs) = two
+    tablet = Shell(alice.url, tmp_path / "tablet")
+    await tablet.runs("sign-in", alices, "--password-file", "-", stdin=PASSWORD)
+    await alice.runs("contacts", "block", bobs)
+    await tablet.runs("contacts")
+    async with Client(alice.url, tablet.home / "data" / "letterlock" / "default" / "device.db") as client:
+        client.connections.unblock(bobs)  # pressed offline
+    await alice.runs("contacts", "unblock", bobs)
+    await alice.runs("contacts", "block", bobs)
+
+    await tablet.runs("rooms")
+
+    assert (await tablet.runs("contacts")).strip().endswith("blocked by you")
+    async with Client(alice.url, tablet.home / "data" / "letterlock" / "default" / "device.db") as client:
+        assert [change.action for change in client.connections.waiting()] == ["unblock"]
+
+
+async def test_a_block_is_lifted_when_every_device_knows_it(restrictive, tmp_path):
+    alice, alices = await signed_up(restrictive.url, tmp_path, "alice")
+    _, bobs = await signed_up(restrictive.url, tmp_path, "bob")
+    tablet = Shell(alice.url, tmp_path / "tablet")
+    await tablet.runs("sign-in", alices, "--password-file", "-", "--device-name", "tablet", stdin=PASSWORD)
+    await tablet.runs("rooms")
+    await alice.runs("contacts", "block", bobs)
+
+    status, _, err = await alice.tries("contacts", "unblock", bobs)
+
+    assert status == 5
+    assert f"{bobs} stays blocked for now" in err and "“tablet”, last seen" in err and "--yes" in err
+    waiting = await alice.start("contacts", "unblock", bobs, "--yes")
+    await tablet.runs("contacts")
+    out, _ = await asyncio.wait_for(waiting.communicate(), 60)
+    assert (waiting.returncode, out.decode()) == (0, f"{bobs}: no contact\n")
+
+
+async def test_devices(two, tmp_path):
+    (alice, alices), _ = two
+    tablet = Shell(alice.url, tmp_path / "tablet")
+    await tablet.runs("sign-in", alices, "--password-file", "-", "--device-name", "tablet", stdin=PASSWORD)
+    names = [device["name"] for device in objects(await alice.runs("devices", "--json"))]
+    assert sorted(names) == ["shell", "tablet"]
+    await alice.runs("devices", "rename", "tablet", "old tablet")
+    await alice.runs("devices", "revoke", "old tablet")
+    status, _, err = await tablet.tries("rooms")
+    assert (status, err) == (3, "letterlock: this device is signed out\n")
+    assert (await alice.tries("devices", "revoke", "nothing like it"))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["rooms"], 3, "this device is signed out"),
+        (["send", "bob"], 3, "signed out"),
+        (["--profile", "../../etc", "rooms"], 2, "a profile's name"),
+        (["--url", "ftp://x", "rooms"], 2, "no address of a server"),
+        (["sign-in", "alice"], 2, "there is no terminal to ask for the password"),
+        (["sign-in", "alice", "--password-file", "/does/not/exist"], 2, "/does/not/exist: No such file"),
+        (["sign-in", "alice", "--password", "secret"], 2, "unrecognized arguments"),
+        (["nonsense"], 2, "invalid choice"),
+        ([], 2, "there is no terminal: name a command"),
+        (["--store", "/", "rooms"], 2, "is a folder"),
+    ],
+)
+async def test_what_is_wrong_is_said_on_standard_error(system, tmp_path, arguments, status, says):
+    got, out, err = await Shell(system.url, tmp_path / "home").tries(*arguments)
+    assert (got, out) == (status, "")
+    assert says in err and "Traceback" not in err
+
+
+async def test_wrong_passwords_and_unknown_users(two):
+    (alice, alices), _ = two
+    status, _, err = await alice.tries("--profile", "other", "sign-in", alices, "--password-file", "-", stdin="wrong\n")
+    assert (status, err) == (1, "letterlock: user name and password do not belong together\n")
+    status, _, err = await alice.tries("send", "nobody.at.all", "x")
+    assert (status, err) == (1, "letterlock: there is nobody called nobody.at.all\n")
+    status, _, err = await alice.tries("sign-up", "x", "--password-file", "-", stdin="y\n")
+    assert status == 1 and "sign out first" in err
+
+
+async def test_files_are_the_owners_alone(two):
+    (alice, _), _ = two
+    folder = alice.home / "data" / "letterlock" / "default"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+async def test_a_link_on_the_path_will_do(system, tmp_path):
+    link = tmp_path / "bin" / "ll"
+    link.parent.mkdir()
+    link.symlink_to(os.path.relpath(LETTERLOCK, link.parent))
+    process = await asyncio.create_subprocess_exec(str(link), "--version", cwd="/", stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"letterlock 0.1.0\n")
+
+
+async def test_a_reader_that_has_had_enough_is_no_error(two):
+    (alice, alices), (bob, bobs) = two
+    for number in range(3):
+        await alice.runs("send", bobs, f"{number} " + "x" * 30_000)
+    reader = await bob.start("read")
+    await reader.stdout.readline()
+    reader.stdout._transport.close()
+    await until(lambda: reader.returncode is not None)
+    assert b"Traceback" not in await reader.stderr.read()

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from client.accounts import AccountCalls
+from client.carrying import RestCarrier
 from client.connections import Connections
 from client.connections.copy import Copy
 from client.connections.gate import Gate
@@ -16,7 +17,7 @@ from client.connections.syncing import Changes, OnConflict, OnLag, Syncer, drive
 from client.crypto.kdf import STANDARD, Strength
 from client.epochs import Epochs, Upkeep
 from client.errors import LetterlockError, Refused, SignedOut
-from client.events import Event, Hub, KeysUnlocked, Message, RoomChanged, State, Subscription
+from client.events import EpochChanged, Event, Hub, KeysUnlocked, Message, RoomChanged, State, Subscription
 from client.keeper import Keeper
 from client.keys import Keys
 from client.protocol.answers import (
@@ -29,7 +30,7 @@ from client.protocol.problems import Problem
 from client.receiving import Receiver
 from client.rooms import RoomCalls
 from client.sealer import Sealer
-from client.sending import RestCarrier, Sender
+from client.sending import Sender
 from client.session import Session
 from client.store import Store
 from client.transport.rest import Rest
@@ -359,6 +360,14 @@ class Client(AccountCalls, RoomCalls):
             self._receiver.event_of(entry) for entry in self._store.mailbox.changes_of(room, after, before, limit)
         ]
         return [change for change in changes if isinstance(change, RoomChanged)]
+
+    def reader_changes(
+        self, room: RoomId, *, after: int = 0, before: int = 2**62, limit: int = 200
+    ) -> list[EpochChanged]:
+        """At most `limit` new epochs of a room from the store, between two seqs, newest first: who can read from then on."""
+        epochs = self._store.mailbox.changes_of(room, after, before, limit, kind="epoch")
+        changes = [self._receiver.event_of(entry) for entry in epochs]
+        return [change for change in changes if isinstance(change, EpochChanged)]
 
     # Being read.
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from client.errors import MalformedFrame
 from client.protocol.answers import Room, decode_room
 from client.protocol.ids import RoomId, UserId
 from client.session import Session
@@ -21,7 +22,11 @@ class RoomCalls:
 
     async def direct_room(self, peer: UserId) -> Room:
         """The one room with this user; made if need be."""
-        return await self._room("POST", "rooms", {"kind": "direct", "peer": peer}, repeat=True)
+        room = decode_room(await self._session.request("POST", "rooms", {"kind": "direct", "peer": peer}, repeat=True))
+        if room.peer_of(self._session.signed_in.user) != peer:
+            raise MalformedFrame("a direct room with somebody else")
+        self._store.rooms.put(room)
+        return room
 
     async def create_group(self, members: list[UserId], *, history: Literal["joined", "all"] = "joined") -> Room:
         """A new group with this user as its owner. `history`: whether who comes later may read what was written before."""

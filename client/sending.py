@@ -5,7 +5,7 @@
 What could not be sealed, because the room's epoch is not at hand, waits in its place; `unready` names its rooms, and whoever
 has prepared one says `seal_waiting`.
 
-Two carriers exist: the socket (`client.connection`) and REST (`RestCarrier`). A client uses one of them for all it
+Two carriers exist: the socket (`client.connection`) and REST (`client.carrying`). A client uses one of them for all it
 sends, because the server keeps the order of one socket, or of one POST after the other, but not across them.
 """
 
@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from client.connections.gate import Gate
-from client.errors import CannotOpen, LetterlockError, Refused, SignedOut, send_refused
+from client.errors import CannotOpen, LetterlockError, Refused, send_refused
 from client.events import Hub, MessageAccepted, MessageFailed
-from client.protocol.answers import Accepted, decode_results
+from client.protocol.answers import Accepted
 from client.protocol.changes import blocked_problem
 from client.protocol.entries import MessageEntry
-from client.protocol.frames import BODY_BYTES, Outgoing, message_fields
+from client.protocol.frames import BODY_BYTES, Outgoing
 from client.protocol.ids import MessageId, RoomId, message_id
 from client.protocol.opaque import Ciphertext
 from client.protocol.outbox import Outbox, Verdict
@@ -54,6 +54,7 @@ class Sender:
         # Rooms in which something waits for the epoch; the event is set when there is a new one.
         self.unready: set[RoomId] = set()
         self.some_unready = asyncio.Event()
+        self.retried: set[RoomId] = set()  # of these: something has changed, so what has failed may succeed at once
         for draft in store.drafts.waiting():
             self.outbox.add(draft.position, draft.message)
             if not draft.message.is_sealed:
@@ -141,6 +142,7 @@ class Sender:
             self._store.drafts.reseal(unsealed)
             self.outbox.replace(room, unsealed)
         if self.outbox.unsealed_in(room):
+            self.retried.add(room)
             self._want(room)
             self.seal_waiting(room)
 
@@ -280,40 +282,3 @@ class Sender:
         if (future := self._waiting.pop(message, None)) is not None:
             future.cancel()
         return True
-
-
-class RestCarrier:
-    """Sends by `POST /api/v1/messages`, one POST after the other."""
-
-    def __init__(self, sender: Sender, session: Session) -> None:
-        self._sender = sender
-        self._session = session
-
-    async def run(self) -> None:
-        """Send whatever comes into the outbox, until cancelled. Raises SignedOut."""
-        while True:
-            self._sender.awake.clear()
-            while batch := self._sender.take():
-                await self._post(batch)
-            now = time.monotonic()
-            timeout = self._sender.outbox.next_at(now) - now
-            try:
-                await asyncio.wait_for(self._sender.awake.wait(), None if timeout == float("inf") else max(0, timeout))
-            except TimeoutError:
-                pass
-
-    async def _post(self, batch: list[Outgoing]) -> None:
-        body = {"messages": [message_fields(message) for message in batch]}
-        try:
-            results = decode_results(await self._session.request_once("POST", "messages", body))
-        except SignedOut:
-            self._sender.disconnected()
-            raise
-        except LetterlockError as error:
-            # No answer, or none that can be read: the outcome is unknown. The same ids are answered as the first time.
-            problem = error.problem if isinstance(error, Refused) else Problem("unavailable", 503, str(error))
-            results = [(message.id, problem) for message in batch]
-        self._sender.answered(answer for _, answer in results if isinstance(answer, Accepted))
-        for id_, answer in results:
-            if isinstance(answer, Problem):
-                self._sender.refused(id_, answer)

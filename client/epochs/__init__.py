@@ -46,6 +46,11 @@ class Epochs:
         lines = None if row is None else self._store.epochs.roster(room, row.epoch)
         return None if lines is None else tuple(UserId(user) for user, _, _ in lines)
 
+    def renew(self, room: RoomId) -> None:
+        """Have what is sent next sealed under a new epoch: whoever holds the key of this one reads no further."""
+        if (current := self._store.epochs.current(room)) is not None:
+            self._store.epochs.outdate(room, current)
+
 
 class Upkeep:
     """What goes on by itself while the device is online. `on_found`: keys have come for what could not be opened."""

@@ -5,6 +5,7 @@
 Only what may succeed later delays: no answer, 5xx, 429. Anything else means that there is no key, and the entry is shown so.
 """
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
@@ -44,6 +45,7 @@ class Fetcher:
         self._book = book
         self._others = others
         self._asked: dict[Epoch, float] = {}
+        self.some_lacking = asyncio.Event()  # set when an epoch was asked for and there is no key for this user
 
     async def for_entries(self, entries: Sequence[Entry]) -> None:
         """What these entries need. Raises Refused, Unreachable and SignedOut."""
@@ -89,6 +91,8 @@ class Fetcher:
             numbers[room].append(number)
         for room, some in numbers.items():
             await _tolerantly(self.range(room, min(some), max(some), announced=announced))
+        if missing and self._store.epochs.missing(missing):
+            self.some_lacking.set()
 
     async def look(self, room: RoomId, epoch: int) -> None:
         """Whether there is a key by now."""

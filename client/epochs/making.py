@@ -8,7 +8,7 @@ how does the room stand?  →  get the newest  →  may it be sealed under?  →
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from client.crypto import epochs as crypto
@@ -128,7 +128,7 @@ class Maker:
 
     def _check_readers(self, room: Room, documents: dict[UserId, UserKeys]) -> None:
         me, peer = self._session.signed_in.user, room.peer_of(self._session.signed_in.user)
-        if held := [member.user for member in room.members if self._others.is_held(member.user)]:
+        if held := set(self._others.held()) & {member.user for member in room.members}:
             raise Refused(held_problem(held))
         if me not in documents:
             raise NotYet("this user has no keys")
@@ -149,7 +149,7 @@ class Maker:
             self._fetcher.keep_roster(made.record.room, made.record.epoch, made.roster)
 
 
-def held_problem(users: list[UserId]) -> Problem:
+def held_problem(users: Collection[UserId]) -> Problem:
     """Why nothing is sealed while a verified user has other keys."""
     detail = "a verified member has another identity key: compare safety numbers, and verify again"
     return Problem("keys_held", 409, "Nothing is sent.", detail, more={"users": sorted(users)})

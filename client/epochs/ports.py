@@ -55,6 +55,6 @@ class OthersKeys(Protocol):
         """A device, also one that is not listed any more."""
         ...
 
-    def is_held(self, user: UserId) -> bool:
-        """Whether nothing is to be sealed for a user: verified, and then another identity key came."""
+    def held(self) -> Collection[UserId]:
+        """For whom nothing is to be sealed: verified once, and then another identity key came."""
         ...

@@ -46,7 +46,9 @@ class Preparer:
     async def step(self) -> float:
         """Try each room that is due; in how many seconds one will be."""
         now = time.monotonic()
-        self._attempts = {room: tried for room, tried in self._attempts.items() if room in self._sender.unready}
+        waiting = self._sender.unready - self._sender.retried
+        self._sender.retried.clear()
+        self._attempts = {room: tried for room, tried in self._attempts.items() if room in waiting}
         due = [room for room in self._sender.unready if self._attempt(room).not_before <= now]
         await asyncio.gather(*map(self._one, due))
         now = time.monotonic()

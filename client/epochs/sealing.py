@@ -64,12 +64,14 @@ class SealedEpochs:
 
     def closed(self, room: RoomId) -> Problem | None:
         """Somebody in the room has been verified, and has another identity key now."""
+        held = set(self._others.held())
+        if not held:
+            return None
         known, newest = self._store.rooms.find(room), self._store.epochs.newest(room)
         users = {member.user for member in known[0].members} if known else set()
         lines = self._store.epochs.roster(room, newest.epoch) if newest else None
         users |= {UserId(user) for user, _, _ in lines or ()}
-        held = [user for user in users if self._others.is_held(user)]
-        return held_problem(held) if held else None
+        return held_problem(held & users) if held & users else None
 
     def epoch(self, room: RoomId) -> int | None:
         """The newest epoch, if everything about it is in the store and good."""

@@ -90,7 +90,7 @@ class Shares:
             self._store.epochs.settle_share(room, user)
             return
         document = (await self._others.get([user], fresh=True)).get(user)
-        if document is None or self._others.is_held(user):
+        if document is None or user in self._others.held():
             self._store.epochs.postpone_share(room, user, _now_ms() + LATER_MS)
             return
         await self._fetcher.range(room, 1, state.epoch)
@@ -131,7 +131,7 @@ class Looks:
         self._fetcher = fetcher
         self._on_found = on_found
         self._next: dict[tuple[RoomId, int], tuple[float, int]] = {}  # when (monotonic), and how often so far
-        self.awake = asyncio.Event()
+        self.awake = fetcher.some_lacking
 
     def again(self) -> None:
         """Begin anew with short pauses: the device is online again, or there is something new to look for."""
@@ -140,7 +140,7 @@ class Looks:
 
     def _may_come(self, room: RoomId) -> bool:
         known = self._store.rooms.find(room)
-        return known is not None and known[0].history == "all"
+        return known is None or known[0].history == "all"
 
     async def step(self) -> float:
         """Look for what is due; in how many seconds there is more. Raises Refused, Unreachable, SignedOut."""

@@ -185,6 +185,11 @@ class Directory:
         known, pinned = self.known(user), self._store.pinned(user)
         return known is not None and pinned is not None and pinned.verified not in (None, known.identity)
 
+    def held(self) -> set[UserId]:
+        """All of them. Of a large group's members few were ever verified."""
+        compared = self._store.verified().items()
+        return {user for user, key in compared if (known := self.known(user)) is not None and known.identity != key}
+
     def verify(self, user: UserId, *, on: bool) -> None:
         """The present identity key has been compared; or counts as never compared."""
         known = self.known(user)

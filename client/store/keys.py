@@ -49,6 +49,11 @@ class Keys:
         """The user has compared this identity key; or takes that back."""
         self._database.run("UPDATE user_keys SET verified = ? WHERE user = ?", identity, user)
 
+    def verified(self) -> dict[UserId, bytes]:
+        """Whose identity key the user has compared, and which."""
+        rows = self._database.all("SELECT user, verified FROM user_keys WHERE verified IS NOT NULL")
+        return {UserId(user): identity for user, identity in rows}
+
     def keep_older(self, user: UserId, seq: int, document: dict[str, Any], *, ended: int | None = None) -> None:
         """A document by which old messages can be verified. `ended`: when its identity was given up (seconds)."""
         self._database.run(

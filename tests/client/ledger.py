@@ -130,7 +130,7 @@ class Keys:
     def __init__(self, ledger: Ledger) -> None:
         self.device_key = Ed25519PrivateKey.generate()
         self.versions = {1: EncryptionKey.fresh(1)}
-        self.held: set[UserId] = set()
+        self.unverified: set[UserId] = set()
         self._ledger = ledger
         self._storage = aead.hkdf(b"storage", b"")
         self._pinned: dict[UserId, userkeys.UserKeys] = {}
@@ -162,8 +162,8 @@ class Keys:
     async def find_device(self, user: UserId, device: DeviceId) -> DeviceKey | None:
         return self.device(user, device)
 
-    def is_held(self, user: UserId) -> bool:
-        return user in self.held
+    def held(self) -> set[UserId]:
+        return self.unverified
 
 
 class Person:

@@ -296,7 +296,7 @@ class TestSealing:
     async def test_nothing_is_sealed_for_who_was_verified_and_has_another_identity(self, ledger, alice, bob):
         room = ledger.room(alice, bob)
         await alice.says(room, "hello")
-        alice.keys.held.add(bob.user)
+        alice.keys.unverified.add(bob.user)
 
         problem = alice.sealer.closed(room)
         assert problem is not None
@@ -488,7 +488,7 @@ class TestHistoryForAll:
         room = ledger.room(alice, bob, kind="group", history="all")
         await alice.says(room, "one")
         ledger.changes(room, alice, bob, mallory, stale=False)
-        alice.keys.held.add(mallory.user)
+        alice.keys.unverified.add(mallory.user)
         await alice.arrives(RoomEntry(1, room, "added", alice.user, (mallory.user,), "member", 2))
 
         assert await alice.sealer.shares.step() > 60

@@ -56,7 +56,7 @@ from client.events import (
     StateChanged,
     VaultOpened,
 )
-from client.keys import Keys, PassphraseNeeded, WeakPassword
+from client.keys import Keys, PassphraseNeeded, WeakPassword, check_password
 from client.protocol.answers import Accepted, Device, Member, Room, SignedIn
 from client.protocol.changes import Change, Conflict, Lag, LaggingDevice
 from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
@@ -133,6 +133,7 @@ __all__ = [
     "WeakKdf",
     "WeakPassword",
     "WrongSecret",
+    "check_password",
     "is_late",
 ]
 __version__ = VERSION

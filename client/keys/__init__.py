@@ -20,7 +20,7 @@ from client.protocol.ids import DeviceId, UserId
 from client.session import Session
 from client.store import Store
 
-__all__ = ["Keys", "PassphraseNeeded", "WeakPassword"]
+__all__ = ["Keys", "PassphraseNeeded", "WeakPassword", "check_password"]
 
 
 class Keys:

@@ -85,12 +85,13 @@ class Fetcher:
         missing = {
             epoch for epoch in self._store.epochs.missing(wanted) if now - self._asked.get(epoch, -AGAIN_S) >= AGAIN_S
         }
-        self._asked |= dict.fromkeys(missing, now)
         numbers = defaultdict(list)
         for room, number in missing:
             numbers[room].append(number)
         for room, some in numbers.items():
             await _tolerantly(self.range(room, min(some), max(some), announced=announced))
+            # Only now: who was cut off in between has not asked.
+            self._asked |= {(room, number): now for number in some}
         if missing and self._store.epochs.missing(missing):
             self.some_lacking.set()
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
-from client import Blocked, Client, Message
+from client import FLOOR, Blocked, Client, Message
 from delivery.blocks import KNOWN_FOR_S, alerts_about
 
 LINES: Final = (
@@ -66,7 +66,7 @@ async def perform(
         async def device(name: str, device: str, *, first: bool, honest: bool = True) -> Client:
             path = folder / f"block.{name}.{device}.db"
             made = await stack.enter_async_context(
-                Client(urls[0], path, patience=patience, enforce_blocks=honest, carrier="socket")
+                Client(urls[0], path, patience=patience, enforce_blocks=honest, carrier="socket", strength=FLOOR)
             )
             enter = made.register if first else made.sign_in
             await enter(f"{name}.{run}", password, device_name=device)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from client import (
+    FLOOR,
     Client,
     ConnectionChanged,
     EntryHidden,
+    EpochChanged,
+    KeysChanged,
     Message,
     MessageRejected,
     ReceiptReceived,
@@ -50,6 +53,7 @@ class Device:
             self._path,
             carrier="rest" if self._by_rest else "socket",
             patience=self._stage.patience,
+            strength=FLOOR,  # sixty devices on one machine: the passwords are random anyway
         )
 
     async def begin(self) -> None:
@@ -68,7 +72,10 @@ class Device:
                 case Message():
                     self.heard.append(_entry(event))
                     self._stage.delivered(self, event)
-                case RoomChanged(seq) | ConnectionChanged(seq) | EntryHidden(seq) | MessageRejected(seq):
+                case (
+                    RoomChanged(seq) | ConnectionChanged(seq) | EpochChanged(seq) | KeysChanged(seq) | EntryHidden(seq)
+                    | MessageRejected(seq)
+                ):  # fmt: skip
                     self.heard.append(Entry(seq))
 
     async def end(self) -> None:
@@ -98,7 +105,7 @@ class Device:
 
 
 def _entry(message: Message) -> Entry:
-    text = (message.body or b"").decode()
+    text = f"({message.problem})" if message.body is None else message.body.decode()
     return Entry(message.seq, message.id, message.room, message.sender, message.device, text, message.refused)
 
 
@@ -263,7 +270,7 @@ class Stage:
         """A new device of the first speaker, which reads the whole history over REST: whose it is, and what it read."""
         speaker = self.speakers[0]
         username = self.devices[speaker][0].client.me.username
-        async with Client(self.a_host(), self._folder / "new.db", patience=self.patience) as client:
+        async with Client(self.a_host(), self._folder / "new.db", patience=self.patience, strength=FLOOR) as client:
             await client.sign_in(username, self._password, device_name="new")
             await client.fetch_history()
             entries = client.mailbox(limit=10**9)

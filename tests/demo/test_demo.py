@@ -31,6 +31,8 @@ async def test_ten_seconds_of_the_play_arrive_whole_on_every_device(system):
     assert "Nothing lost, nothing doubled" in output
     # The scene beside the play: what a client writes that does not care about a block.
     assert "5 lines: 0 arrive. Staff: 1 alert, 5 messages." in " ".join(output.split())
+    # And the last one: what a user reads whose only device is gone.
+    assert "reads all of 5: 2 sent, 1 received, 2 written while she had none." in " ".join(output.split())
 
 
 async def test_without_a_system_it_says_so(unused_tcp_port):

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from client import LetterlockError
 from config import running
-from config.demo import hostile
+from config.demo import hostile, wiped
 from config.demo.ledger import Entry, Fault, check
 from config.demo.play import Part, cast_of, parts_of, read_play
 from config.demo.report import print_faults, rooms_table, users_table
@@ -71,8 +71,11 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
     progress = Progress(
         TextColumn("{task.description:10}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )
-    bars = {name: progress.add_task(name, total=None) for name in ("cast", "accepted", "delivered", "a block")}
+    bars = {
+        name: progress.add_task(name, total=None) for name in ("cast", "accepted", "delivered", "a block", "a wipe")
+    }
     progress.update(bars["a block"], total=hostile.STEPS)
+    progress.update(bars["a wipe"], total=wiped.STEPS)
     stage = Stage(
         urls, folder, parts, seed=options["seed"], patience=options["patience"],
         told=lambda what, count: progress.advance(bars[what], count),
@@ -114,6 +117,9 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
             settled = await stage.settle()
             late_speaker, history = await stage.join_late()
             outcome = await block
+            restored = await wiped.perform(
+                urls, folder, patience=options["patience"], told=lambda: progress.advance(bars["a wipe"])
+            )
     finally:
         await stage.close()
         if block is not None:
@@ -121,7 +127,8 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
             await asyncio.gather(block, return_exceptions=True)
     good = _report(console, stage, settled, late_speaker, history, played)
     console.print(str(outcome), style="green" if outcome.is_good else "red", highlight=False)
-    return good and outcome.is_good
+    console.print(str(restored), style="green" if restored.is_good else "red", highlight=False)
+    return good and outcome.is_good and restored.is_good
 
 
 def _report(

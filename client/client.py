@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
 from client.accounts import AccountCalls
 from client.carrying import RestCarrier
@@ -16,17 +16,13 @@ from client.connections.gate import Gate
 from client.connections.syncing import Changes, OnConflict, OnLag, Syncer, driven
 from client.crypto.kdf import STANDARD, Strength
 from client.epochs import Epochs, Upkeep
-from client.errors import LetterlockError, Refused, SignedOut
-from client.events import EpochChanged, Event, Hub, KeysUnlocked, Message, RoomChanged, State, Subscription
+from client.errors import LetterlockError, SignedOut
+from client.events import Hub, KeysUnlocked, State
 from client.keeper import Keeper
 from client.keys import Keys
-from client.protocol.answers import (
-    Accepted,
-    SignedIn,
-)
-from client.protocol.frames import Read, Typing, receipt_of
-from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
-from client.protocol.problems import Problem
+from client.protocol.answers import SignedIn
+from client.protocol.ids import RoomId
+from client.reading import ReadingCalls
 from client.receiving import Receiver
 from client.rooms import RoomCalls
 from client.sealer import Sealer
@@ -34,19 +30,16 @@ from client.sending import Sender
 from client.session import Session
 from client.store import Store
 from client.transport.rest import Rest
+from client.writing import WritingCalls
 
 logger = logging.getLogger("letterlock.client")
-TYPING_S = 3.0
-ROOMS_OF_RECEIPTS = 10
-
-E = TypeVar("E")
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Client(AccountCalls, RoomCalls):
+class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
     """A device. Use it as an asynchronous context manager; what it knows is in its store, and survives it.
 
     `url`: where the server is, such as `http://127.0.0.1:8000`. `store`: the device's SQLite file (made if need be).
@@ -238,39 +231,6 @@ class Client(AccountCalls, RoomCalls):
         except Exception:
             logger.exception("sending by REST is given up")
 
-    def queue(self, room: RoomId, *bodies: bytes) -> list[MessageId]:
-        """Put messages into the persistent outbox. They are sent in this order as soon as that is possible.
-
-        Raises Refused (`invalid`, `too_large`) for a body that no server would take, and Blocked in a direct room when one of
-        the two blocks the other; then none of them is queued.
-        """
-        return self._sender.queue(room, bodies)
-
-    async def accepted(self, message: MessageId) -> Accepted:
-        """Wait until a queued message is committed. Raises SendRefused. Ending the wait does not end the sending."""
-        return await self._sender.accepted(message)
-
-    async def send(self, room: RoomId, body: bytes) -> Accepted:
-        """Send a message, and wait until the server has committed it."""
-        (message,) = self.queue(room, body)
-        return await self.accepted(message)
-
-    def unsent(self) -> list[MessageId]:
-        """What is still in the outbox, in order."""
-        return [draft.message.id for draft in self._store.drafts.waiting()]
-
-    def waiting(self) -> list[tuple[MessageId, RoomId, bytes, int]]:
-        """The same with room, body and `sent_at` (ms), for showing."""
-        return [(message.id, message.room, body, message.sent_at) for message, body in self._sender.waiting()]
-
-    def failed(self) -> list[tuple[MessageId, RoomId, bytes, Problem]]:
-        """Messages that were refused for good, with their bodies, until they are discarded."""
-        return [(message.id, message.room, body, problem) for message, body, problem in self._sender.failed()]
-
-    def discard(self, message: MessageId) -> bool:
-        """Give up a failed message, or one that was never sent. False for others: they may have been accepted."""
-        return self._sender.discard(message)
-
     # Receiving.
 
     def connect(self) -> None:
@@ -329,105 +289,6 @@ class Client(AccountCalls, RoomCalls):
     async def newest(self) -> int:
         """The newest seq of the mailbox on the server."""
         return (await self._receiver.page("mailbox?limit=1")).last_seq
-
-    @property
-    def stored(self) -> int:
-        """Every entry of the mailbox up to this seq is in the store."""
-        return self._store.mailbox.stored()
-
-    def events(self, after: int | None = None) -> Subscription:
-        """Every entry after a seq (None: after what is stored now), in order, and the news beside them.
-
-        To process every entry once, keep `event.seq` of the last one, and begin after it the next time.
-        """
-        return self._hub.subscribe(self.stored if after is None else after, self._receiver.read_events)
-
-    def on(self, kind: type[E], callback: Callable[[E], Awaitable[None] | None], *, after: int | None = None) -> None:
-        """Have `callback` called for each event of a kind, one after the other."""
-        self._callbacks.append(asyncio.create_task(_call(self.events(after), kind, callback)))
-
-    def mailbox(self, after: int = 0, limit: int = 500) -> list[Any]:
-        """At most `limit` entries of the store after a seq, as events, in order."""
-        return list(self._receiver.read_events(after, limit))
-
-    def messages(self, room: RoomId, *, before: int = 2**62, limit: int = 50) -> list[Message]:
-        """At most `limit` messages of a room from the store, before a seq, newest first."""
-        return [self._receiver.open(stored) for stored in self._store.mailbox.messages_of(room, before, limit)]
-
-    def room_changes(self, room: RoomId, *, after: int = 0, before: int = 2**62, limit: int = 200) -> list[RoomChanged]:
-        """At most `limit` changes of a room from the store, between two seqs, newest first."""
-        changes = [
-            self._receiver.event_of(entry) for entry in self._store.mailbox.changes_of(room, after, before, limit)
-        ]
-        return [change for change in changes if isinstance(change, RoomChanged)]
-
-    def reader_changes(
-        self, room: RoomId, *, after: int = 0, before: int = 2**62, limit: int = 200
-    ) -> list[EpochChanged]:
-        """At most `limit` new epochs of a room from the store, between two seqs, newest first: who can read from then on."""
-        epochs = self._store.mailbox.changes_of(room, after, before, limit, kind="epoch")
-        changes = [self._receiver.event_of(entry) for entry in epochs]
-        return [change for change in changes if isinstance(change, EpochChanged)]
-
-    # Being read.
-
-    def read(self, room: RoomId, seq: int) -> None:
-        """The user has read this room up to `seq`. Told to the server now, or on the next connection."""
-        if self._store.rooms.read(room, seq, tell=True) and self._keeper.connection is not None:
-            self._keeper.connection.put(Read(room, seq))
-
-    def unread(self, room: RoomId) -> int:
-        """How many messages of others are unread in a room."""
-        return self._store.rooms.unread(room, self.me.user)
-
-    def read_position(self, room: RoomId) -> int:
-        """Up to which seq the user has read a room, on any device, as far as this one knows."""
-        return self._store.rooms.read_position(room)
-
-    def typing(self, room: RoomId) -> None:
-        """The user is writing. At most one frame in 3 s goes out, and none without a connection."""
-        now = time.monotonic()
-        if self._keeper.connection is not None and now - self._typed.get(room, float("-inf")) >= TYPING_S:
-            self._typed[room] = now
-            self._keeper.connection.put(Typing(room))
-
-    def receipts(self, message: MessageId) -> dict[UserId, Literal["delivered", "read"]]:
-        """Which other members have one of this device's messages, or have read it, as far as this device knows."""
-        found = self._store.mailbox.find(message)
-        if found is None:
-            return {}
-        marks = self._store.rooms.receipts_of(found.entry.room, found.entry.device)
-        seq = found.entry.seq
-        return {
-            user: "read" if read >= seq else "delivered"
-            for user, delivered, read in marks
-            if max(delivered, read) >= seq
-        }
-
-    def rejections(self, message: MessageId) -> dict[UserId, str]:
-        """Who refused a message, and why: `late` or `blocked`."""
-        return self._store.mailbox.rejected_by(message)
-
-    async def fetch_receipts(self, room: RoomId) -> None:
-        """Ask the server how far the others are in a room; done by itself for recent rooms after each connect."""
-        answer = await self._session.request("GET", f"rooms/{room}/receipts")
-        self._receiver.receipts([
-            receipt_of(room, UserId(fields["user"]), DeviceId(fields["device"]), fields)
-            for fields in answer["receipts"]
-        ])  # fmt: skip
-
-    async def _read_lagging_receipts(self) -> None:
-        for room in self._store.rooms.lagging(self.me.user, self.me.device, ROOMS_OF_RECEIPTS):
-            try:
-                await self.fetch_receipts(room)
-            except Refused:
-                continue  # not a member any more
-
-
-async def _call(events: AsyncIterator[Event], kind: type[E], callback: Callable[[E], Awaitable[None] | None]) -> None:
-    async for event in events:
-        if isinstance(event, kind) and (pending := callback(event)) is not None:
-            await pending
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

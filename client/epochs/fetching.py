@@ -57,13 +57,16 @@ class Fetcher:
         if rekeyed:
             await _tolerantly(self._others.get(rekeyed, fresh=True))
             self._book.forget(rekeyed)
-        wanted = {(entry.room, entry.epoch) for entry in sealed} | {(entry.room, entry.epoch) for entry in made}
+        # Of those that are here a new device has read the keys: hundreds of rooms' lists come when somebody writes there.
+        news = {entry.room: entry.epoch for entry in made if self._store.epochs.find(entry.room, entry.epoch) is None}
+        wanted = {(entry.room, entry.epoch) for entry in (*sealed, *made)}
         await self.epochs(wanted, announced={(entry.room, entry.epoch): entry.digest for entry in made})
         makers = [self._store.epochs.find(*epoch) for epoch in wanted]
         await self.devices(
-            {(entry.sender, entry.device) for entry in sealed} | {(row.creator, row.device) for row in makers if row}
+            {(entry.sender, entry.device) for entry in sealed} | {(row.creator, row.device) for row in makers if row},
+            rooms={room for room, _ in wanted},
         )
-        for room, epoch in {entry.room: entry.epoch for entry in made}.items():
+        for room, epoch in news.items():
             await self.roster(room, epoch)
 
     async def restore(self) -> None:
@@ -108,14 +111,23 @@ class Fetcher:
             self._store.epochs.put(rows)
             start = page.next if isinstance(page.next, int) and start < page.next <= last else None
 
-    async def devices(self, wanted: Iterable[tuple[UserId, DeviceId]]) -> None:
-        """Who made epochs or wrote messages: 200 users' documents in one request, and older ones where need be."""
+    async def devices(self, wanted: Iterable[tuple[UserId, DeviceId]], *, rooms: Collection[RoomId] = ()) -> None:
+        """Who made epochs or wrote messages: 200 users' documents in one request, and older ones where need be.
+
+        If one of these is missing, so may be others' of the same rooms, who will write next: they are asked for as well.
+        """
         missing = [each for each in wanted if self._others.device(*each) is None]
         if missing:
-            await _tolerantly(self._others.get({user for user, _ in missing}, fresh=True))
+            users = {user for user, _ in missing} | self._strangers(rooms)
+            await _tolerantly(self._others.get(users, fresh=True))
         for user, device in missing:
             if self._others.device(user, device) is None:
                 await _tolerantly(self._others.find_device(user, device))
+
+    def _strangers(self, rooms: Collection[RoomId]) -> set[UserId]:
+        known = [self._store.rooms.find(room) for room in rooms]
+        members = {member.user for found in known if found for member in found[0].members}
+        return {user for user in members if self._others.known(user) is None}
 
     async def roster(self, room: RoomId, epoch: int) -> None:
         """The signed list of an epoch, with what it changed. It is kept only if it is the one that was signed."""

@@ -4,13 +4,20 @@ Access tokens are checked without a database and hold for up to two seconds long
 is too long. Locks are taken in one order everywhere: the user's row, the user's devices by id, rooms by id, mailboxes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
+
+from django.db import connection
 
 from accounts.models import Device, User
 from accounts.tokens import Suspended
+from kernel.database import uuid_array
 from kernel.errors import Conflict, Unauthenticated
+
+# FOR SHARE, which Django does not have; FOR KEY SHARE would let in who locks to change keys.
+HOLD: Final = "SELECT FROM accounts_user WHERE id = ANY(%s::uuid[]) ORDER BY id FOR SHARE"
 
 
 class KeysMissing(Conflict):
@@ -38,6 +45,15 @@ def lock(user_id: UUID, device_id: UUID) -> Holder:
     _check(user, is_live=device_id in live)
     assert user is not None
     return Holder(user, device_id, live)
+
+
+def hold(users: Collection[UUID]) -> None:
+    """None of these users changes keys while the caller's transaction goes on: who would, waits and then sees what it wrote.
+
+    Before the locks of rooms.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD, (uuid_array(users),))
 
 
 def check(user_id: UUID, device_id: UUID) -> None:

@@ -1,12 +1,11 @@
 """The form of what clients upload of an epoch (docs/protocol.md §6.4, §6.6). Pure: from JSON to values, or a refusal.
 
-A large group's epoch has 1 000 lines and wraps, so the lines are compared as they stand with what they must be, and only
-wraps are decoded.
+A large group's epoch has 1 000 lines and wraps: they are checked as columns, each by one operation for all.
 """
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
@@ -21,11 +20,15 @@ from kernel.sealed import HASH, PROTOCOL, WRAP, Envelope, b64, unb64
 KIND: Final = f"{PROTOCOL}.epoch"
 LATEST_S: Final = 253_402_300_799
 INT: Final = 2**31 - 1
-# 80 bytes in canonical base64url.
-_WRAP: Final = re.compile(r"[A-Za-z0-9_-]{106}[AEIMQUYcgkosw048]")
+# 80 bytes in base64url; canonical: the last character has no bits that decode to nothing.
+WRAP_CHARACTERS: Final = 107
+WRAP_PATTERN: Final = "[A-Za-z0-9_-]{106}[AEIMQUYcgkosw048]"
+_WRAPS: Final = re.compile(f"(?:{WRAP_PATTERN})*")
+# Bytes from one wrap to the next in `NewEpoch.wraps`.
+STRIDE: Final = WRAP + 1
 
-# user → (identity key in base64url, version of the encryption key)
-Roster = Mapping[str, tuple[str, int]]
+# (user, identity key in base64url, version of the encryption key) of each, by user.
+Roster = Sequence[tuple[str, str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,15 @@ class Wrap:
 
 @dataclass(frozen=True, slots=True)
 class NewEpoch:
-    """What a device uploads; nothing in the record is true before its signature holds."""
+    """What a device uploads; nothing in the record is true before its signature holds.
+
+    `wraps`: those of the roster's users in its order, 80 bytes each and a zero behind it.
+    """
 
     members_version: int
     envelope: Envelope
     roster: Roster
-    wraps: Mapping[str, Wrap] = field(repr=False)
+    wraps: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,7 @@ def read_new(data: Any, *, device: UUID) -> NewEpoch:
     form = members_of(data, needs=("members_version", "record", "roster", "wraps"))
     envelope = sealed.read_envelope(form["record"], "record", kind=KIND, keyid=str(device), most=EPOCH_RECORD_BYTES)
     roster = _roster(form["roster"])
-    raw = form["wraps"]
-    if not isinstance(raw, Mapping) or raw.keys() != roster.keys():
-        raise InvalidInput("wraps must be for exactly the members of the roster", field="wraps")
-    wraps = {user: _wrap(wrap) for user, wrap in raw.items()}
-    if any(wraps[user].version != version for user, (_, version) in roster.items()):
-        raise InvalidInput("a wrap is for another version than the roster says", field="wraps")
+    wraps = _wraps(form["wraps"], roster)
     return NewEpoch(number_of(form["members_version"], "members_version"), envelope, roster, wraps)
 
 
@@ -102,22 +103,28 @@ def read_wraps(data: Any) -> tuple[UUID, dict[int, Wrap]]:
     found: dict[int, Wrap] = {}
     for each in raw:
         line = members_of(each, needs=("epoch", "ver", "ct"))
-        epoch = number_of(line.pop("epoch"), "wraps.epoch", least=1, most=INT)
+        epoch = number_of(line["epoch"], "wraps.epoch", least=1, most=INT)
         if epoch in found:
             raise InvalidInput("an epoch stands there twice", field="wraps")
-        found[epoch] = _wrap(line)
+        version = number_of(line["ver"], "wraps.ver", least=1, most=INT)
+        found[epoch] = Wrap(version, unb64(line["ct"], "wraps.ct", length=WRAP))
     return user, found
 
 
+def roster_text(roster: Roster) -> str:
+    """What is hashed and kept: a line `user:identity:version` for each, by user, each with its line feed."""
+    return "".join([f"{user}:{identity}:{version}\n" for user, identity, version in roster])
+
+
 def roster_digest(roster: Roster) -> bytes:
-    """SHA-256 of the sorted lines `user:identity:version`, each with its line feed."""
-    lines = sorted(f"{user}:{identity}:{version}\n" for user, (identity, version) in roster.items())
-    return sha256("".join(lines).encode()).digest()
+    """SHA-256 of the roster's text."""
+    return sha256(roster_text(roster).encode()).digest()
 
 
-def roster_json(roster: Roster) -> list[list[Any]]:
-    """The roster as it goes over the wire, by user."""
-    return [[user, *line] for user, line in sorted(roster.items())]
+def roster_json(text: str) -> list[list[Any]]:
+    """The kept text of a roster as it goes over the wire."""
+    lines = [line.split(":") for line in text.splitlines()]
+    return [[user, identity, int(version)] for user, identity, version in lines]
 
 
 def wrap_json(version: int, wrap: bytes) -> dict[str, Any]:
@@ -125,25 +132,33 @@ def wrap_json(version: int, wrap: bytes) -> dict[str, Any]:
     return {"ver": version, "ct": b64(wrap)}
 
 
-def _roster(value: Any) -> dict[str, tuple[str, int]]:
+def _roster(value: Any) -> Roster:
     """Only the shape: whether ids and keys are right is told by comparing with the members' own."""
     if not isinstance(value, list) or not 1 <= len(value) <= MEMBERS:
         raise InvalidInput(f"roster must be a list of 1 to {MEMBERS}", field="roster")
-    found: dict[str, tuple[str, int]] = {}
-    for line in value:
-        match line:
-            case [str(user), str(identity), int(version)] if type(version) is int and user not in found:
-                found[user] = identity, version
-            case _:
-                raise InvalidInput("a line of the roster is [user, identity, version], once for each", field="roster")
-    return found
+    if _types(value) == {list} and set(map(len, value)) == {3}:
+        users, identities, versions = zip(*value, strict=True)
+        is_typed = _types(users) == _types(identities) == {str} and _types(versions) == {int}
+        if is_typed and len(set(users)) == len(users):
+            return sorted(zip(users, identities, versions, strict=True))
+    raise InvalidInput("a line of the roster is [user, identity, version], once for each", field="roster")
 
 
-def _wrap(value: Any) -> Wrap:
-    match value:
-        case {"ver": int(version), "ct": str(text)} if type(version) is int and len(value) == 2:
-            if not 1 <= version <= INT or not _WRAP.fullmatch(text):
-                raise InvalidInput(f"a wrap is {WRAP} bytes for a version", field="wraps")
-            return Wrap(version, urlsafe_b64decode(text + "="))
-        case _:
-            raise InvalidInput("a wrap is {ver, ct}", field="wraps")
+def _wraps(value: Any, roster: Roster) -> bytes:
+    """See `NewEpoch.wraps`."""
+    if not isinstance(value, Mapping) or value.keys() != {user for user, _, _ in roster}:
+        raise InvalidInput("wraps must be for exactly the members of the roster", field="wraps")
+    wraps = [value[user] for user, _, _ in roster]
+    if _types(wraps) != {dict} or set(map(len, wraps)) != {2}:
+        raise InvalidInput("a wrap is {ver, ct}", field="wraps")
+    versions, texts = [wrap.get("ver") for wrap in wraps], [wrap.get("ct") for wrap in wraps]
+    if _types(versions) != {int} or versions != [version for _, _, version in roster]:
+        raise InvalidInput("a wrap is for another version than the roster says", field="wraps")
+    if _types(texts) != {str} or set(map(len, texts)) != {WRAP_CHARACTERS} or not _WRAPS.fullmatch("".join(texts)):
+        raise InvalidInput(f"a wrap is {WRAP} bytes in canonical base64url", field="wraps")
+    # With an A, six more bits that are zero, each has a whole number of bytes and all are decoded at once.
+    return urlsafe_b64decode("A".join([*texts, ""]))
+
+
+def _types(values: Sequence[Any]) -> set[type]:
+    return set(map(type, values))

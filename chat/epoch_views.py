@@ -3,46 +3,62 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import DeviceRate
-from accounts.forms import Form
+from accounts.forms import Form, Text
+from accounts.key_shapes import OF_80, Sealed, Signature
 from chat import epoch_documents, epochs
 from kernel import limits
-from kernel.errors import InvalidInput
+from kernel.errors import InvalidInput, TooLarge
 from kernel.forms import check_query, number_of, query_number, uuid_of
 from kernel.schema import problems
 
-BYTES = "base64url without padding"
+LINE = {
+    "type": "array",
+    "items": {"oneOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]},
+    "minItems": 3,
+    "maxItems": 3,
+}
 
 
 # --- shapes, for the API description -----------------------------------------------------------------------------------
 
 
-class SignatureShape(Form):
+@extend_schema_field({"type": "string", "pattern": OF_80})
+class SealedToUser(Text):
+    """A key of 32 bytes, sealed by HPKE."""
+
+
+@extend_schema_field(LINE)
+class RosterLine(serializers.Field[Any, Any, Any, Any]):
+    """[user, identity key, version of the encryption key]"""
+
+
+class DeviceSignatureShape(Form):
     """The one signature of an envelope."""
 
     keyid = serializers.UUIDField(help_text="the device that signed")
-    sig = serializers.CharField(help_text=f"Ed25519, 64 bytes; {BYTES}")
+    sig = Signature()
 
 
 class RecordShape(Form):
     """An epoch's record in a DSSE envelope (§6.6)."""
 
     payloadType = serializers.ChoiceField([epoch_documents.KIND])  # noqa: N815 - DSSE's name
-    payload = serializers.CharField(help_text=f"JSON, in {BYTES}")
-    signatures = serializers.ListField(child=SignatureShape(), min_length=1, max_length=1)
+    payload = Sealed(help_text="JSON, in base64url without padding")
+    signatures = serializers.ListField(child=DeviceSignatureShape(), min_length=1, max_length=1)
 
 
 class WrapShape(Form):
     """An epoch's key, sealed to one version of a user's encryption key."""
 
     ver = serializers.IntegerField(min_value=1, max_value=epoch_documents.INT)
-    ct = serializers.CharField(help_text=f"80 bytes; {BYTES}")
+    ct = SealedToUser()
 
 
 class NewEpochShape(Form):
@@ -51,7 +67,7 @@ class NewEpochShape(Form):
     members_version = serializers.IntegerField(min_value=0, help_text="of the room for whose members it is made")
     record = RecordShape()
     roster = serializers.ListField(
-        child=serializers.ListField(min_length=3, max_length=3),
+        child=RosterLine(),
         min_length=1,
         max_length=limits.MEMBERS,
         help_text="[user, identity key, version of the encryption key] of each member who has keys",
@@ -119,7 +135,7 @@ class MadeShape(serializers.Serializer[Any]):
 class RosterShape(serializers.Serializer[Any]):
     """Who can read an epoch: the list that its record signs."""
 
-    roster = serializers.ListField(child=serializers.ListField(min_length=3, max_length=3))
+    roster = serializers.ListField(child=RosterLine())
 
 
 # --- views -------------------------------------------------------------------------------------------------------------
@@ -168,10 +184,13 @@ class Epochs(APIView):
     )
     def post(self, request: Request, room_id: UUID) -> Response:
         """Make the next epoch, for exactly the present members who have keys."""
+        # Before it is parsed: it would be the largest body that is.
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limits.EPOCH_BYTES:
+            raise TooLarge(f"an epoch has at most {limits.EPOCH_BYTES} bytes")
         caller = request.user
         new = epoch_documents.read_new(request.data, device=caller.device_id)
-        record = epochs.create(caller.user_id, caller.device_id, room_id, new)
-        return Response({"epoch": record.epoch}, status=201)
+        epoch = epochs.create(caller.user_id, caller.device_id, room_id, new)
+        return Response({"epoch": epoch}, status=201)
 
 
 class Wraps(APIView):

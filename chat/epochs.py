@@ -6,7 +6,10 @@ A new epoch is one transaction:
     →  the room has this epoch and nothing outdates it  →  an entry for every member  →  COMMIT
 
 Whoever changes members holds the same row; whoever changes keys writes them first and then outdates the rooms, which
-waits for it. So an epoch is either made for what holds now, or outdated in the moment that it is committed.
+waits for it, and nobody joins a room meanwhile (accounts/holders.py, `hold`). So an epoch is either made for what holds
+now, or outdated in the moment that it is committed.
+
+A large group's epoch is 1 000 wraps: they stay one string of bytes from the request to the statement that stores them.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -22,24 +25,25 @@ from django.db.models.functions import Now
 from accounts import userkeys
 from accounts import users as accounts
 from accounts.holders import KeysMissing
-from accounts.userkeys import CurrentKeys
 from chat import epoch_documents
-from chat.epoch_documents import NewEpoch, Record, Roster, Wrap, roster_digest, roster_json
+from chat.epoch_documents import STRIDE, NewEpoch, Record, Roster, Wrap, roster_digest, roster_text
 from chat.intake import DeviceNotListed
 from chat.models import EpochWrap, Membership, Room, RoomEpoch, reasons_of
-from delivery.pending import raw_cursor
 from kernel import limits, ports, rates
 from kernel.database import bytes_array, number_array, uuid_array
 from kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
-from kernel.sealed import Envelope, b64, envelope_json
+from kernel.kept import KeptConnections
+from kernel.sealed import WRAP, Envelope, b64, envelope_json
 
 # The number of `Kind.EPOCH` (messages/kinds.py), which is part of the stored format.
 ENTRY_KIND: Final = 5
 USERS_NAMED: Final = 100
 
-INSERT_WRAPS = """
+MEMBERS = "SELECT user_id::text FROM chat_membership WHERE room_id = %s ORDER BY user_id"
+INSERT_WRAPS = f"""
 INSERT INTO chat_epochwrap (user_id, room_id, epoch, version, sealed)
-SELECT u, %s::uuid, %s, v, s FROM unnest(%s::uuid[], %s::int[], %s::bytea[]) AS w (u, v, s)
+SELECT u, %s, %s, v, substring(%s::bytea FROM (n::int - 1) * {STRIDE} + 1 FOR {WRAP})
+FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS w (u, v, n)
 """
 # Who has a wrap keeps it, whatever others upload; only the owner replaces it.
 ADD_WRAPS = """
@@ -48,6 +52,8 @@ SELECT %s::uuid, %s::uuid, e, v, s FROM unnest(%s::int[], %s::int[], %s::bytea[]
 ON CONFLICT (user_id, room_id, epoch) DO {update}
 """
 REPLACE = "UPDATE SET version = excluded.version, sealed = excluded.sealed"
+
+_threads: Final = KeptConnections("epoch", 3)
 
 
 class EpochExists(Conflict):
@@ -126,7 +132,7 @@ def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[li
     Members see all of them, each with their own wrap; who is no member any more, those that they have a wrap of.
     Raises `NotFound`.
     """
-    rows = RoomEpoch.objects.filter(room_id=room_id, epoch__gte=first, epoch__lte=last)
+    rows = _without_roster(RoomEpoch.objects.filter(room_id=room_id, epoch__gte=first, epoch__lte=last))
     if not Membership.objects.filter(room_id=room_id, user_id=user).exists():
         own = EpochWrap.objects.filter(user_id=user, room_id=room_id)
         if not own.exists():
@@ -148,7 +154,7 @@ def roster(user: UUID, room_id: UUID, epoch: int) -> list[list[Any]]:
         is_in.exists() or EpochWrap.objects.filter(user_id=user, room_id=room_id, epoch=epoch).exists()
     ):
         raise NotFound("there is no such epoch")
-    return list(row.roster)
+    return epoch_documents.roster_json(row.roster)
 
 
 def list_keys(
@@ -173,32 +179,34 @@ def list_keys(
 # --- making ------------------------------------------------------------------------------------------------------------
 
 
-def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
-    """Make the room's next epoch. The same again is taken as the first time.
+def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
+    """Make the room's next epoch; answers its number. The same again is taken as the first time.
 
     Raises `NotFound`, `KeysMissing`, `DeviceNotListed`, `EpochExists`, `MembersChanged`, `UserkeysChanged`, `InvalidInput`,
     `TooManyRequests`.
     """
+    return _threads.call(_create, by, device, room_id, new)
+
+
+def _create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
     # Looked at before it is locked: a stranger must not be able to hold up a room.
     _room_of_member(by, room_id)
     take_turn(room_id, device)
-    record = _signed_record(by, device, room_id, new)
     with transaction.atomic():
         room = Room.objects.select_for_update().get(id=room_id)
-        members = list(Membership.objects.filter(room=room).order_by("user_id").values_list("user_id", flat=True))
-        if by not in members:
+        members = _members(room_id)
+        if str(by) not in members:
             raise NotFound("there is no such room")
         accounts.check_not_suspended(by)
-        if userkeys.device_key(by, device) is None:
-            # Revoked while it waited for the room.
-            raise DeviceNotListed
-        last = RoomEpoch.objects.filter(room=room, epoch=room.epoch).first()
+        # Behind the lock: a device that was revoked while it waited makes nothing.
+        record = _signed_record(by, device, room_id, new)
+        last = _without_roster(RoomEpoch.objects.filter(room=room, epoch=room.epoch)).first()
         if last is not None and record.epoch == last.epoch and bytes(last.payload) == new.envelope.payload:
-            return record
+            return record.epoch
         _check_is_next(room, last, record)
         if new.members_version != room.members_version:
             raise MembersChanged(members_version=room.members_version)
-        _check_roster(new.roster, userkeys.current(members, hold=True), by=by)
+        _check_roster(new.roster, userkeys.current_lines(members))
         _store(room, record, new)
         payload = {
             "room": str(room.id),
@@ -213,7 +221,7 @@ def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
             ports.mailboxes.put(
                 cursor, recipients=members, kind=ENTRY_KIND, payload=payload, room_id=room.id, sender_id=sender
             )
-    return record
+    return record.epoch
 
 
 def add_wraps(by: UUID, room_id: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
@@ -221,7 +229,16 @@ def add_wraps(by: UUID, room_id: UUID, user: UUID, wraps: Mapping[int, Wrap]) ->
 
     Raises `NotFound`, `Forbidden`, `KeysMissing`, `UserkeysChanged`.
     """
-    room = _room_of_member(by, room_id)
+    _room_of_member(by, room_id)
+    with transaction.atomic():
+        # Nobody is put out, and no epoch is made, between the checks and the writing; sends go on.
+        room = Room.objects.select_for_update(no_key=True).get(id=room_id)
+        _check_may_give(room, by, user, wraps)
+        _add(room, user, wraps, is_own=user == by)
+
+
+def _check_may_give(room: Room, by: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
+    _room_of_member(by, room.id)
     accounts.check_not_suspended(by)
     if user != by:
         if room.history != Room.History.ALL:
@@ -236,10 +253,13 @@ def add_wraps(by: UUID, room_id: UUID, user: UUID, wraps: Mapping[int, Wrap]) ->
     own = EpochWrap.objects.filter(user_id=by, room=room, epoch__in=list(wraps)).values_list("epoch", flat=True)
     if missing := wraps.keys() - set(own):
         raise NotFound(f"you have no key of epoch {min(missing)}", field="wraps")
+
+
+def _add(room: Room, user: UUID, wraps: Mapping[int, Wrap], *, is_own: bool) -> None:
     chosen = sorted(wraps.items())
     with connection.cursor() as cursor:
         cursor.execute(
-            ADD_WRAPS.format(update=REPLACE if user == by else "NOTHING"),
+            ADD_WRAPS.format(update=REPLACE if is_own else "NOTHING"),
             (
                 user,
                 room.id,
@@ -265,13 +285,17 @@ def _room_of_member(user: UUID, room_id: UUID) -> Room:
     return room
 
 
+def _members(room_id: UUID) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(MEMBERS, (room_id,))
+        return [user for (user,) in cursor.fetchall()]
+
+
 def _signed_record(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
     """The record, signed by the caller's listed device for this room and this roster."""
-    if by not in userkeys.current([by]):
-        raise KeysMissing
     public = userkeys.device_key(by, device)
     if public is None:
-        raise DeviceNotListed
+        raise DeviceNotListed if userkeys.current([by]) else KeysMissing
     record = epoch_documents.record_of(new.envelope, public)
     for name, said, true in (
         ("room", record.room, room_id), ("creator", record.creator, by), ("device", record.device, device),
@@ -291,13 +315,10 @@ def _check_is_next(room: Room, last: RoomEpoch | None, record: Record) -> None:
         raise InvalidInput("record.prev is not the hash of the record before", field="record.prev")
 
 
-def _check_roster(said: Roster, keys: Mapping[UUID, CurrentKeys], *, by: UUID) -> None:
+def _check_roster(said: Roster, true: Roster) -> None:
     """The roster is exactly the members who have keys, with their present ones."""
-    if by not in keys:
-        raise KeysMissing
-    true = {str(user): (b64(key.uik), key.uek_version) for user, key in keys.items()}
     if said != true:
-        others = sorted(user for user in said.keys() | true.keys() if said.get(user) != true.get(user))
+        others = sorted({user for user, _, _ in set(said) ^ set(true)})
         raise UserkeysChanged(users=[user[:36] for user in others[:USERS_NAMED]])
 
 
@@ -310,21 +331,11 @@ def _store(room: Room, record: Record, new: NewEpoch) -> None:
         digest=new.envelope.digest,
         creator_id=record.creator,
         device=record.device,
-        roster=roster_json(new.roster),
+        roster=roster_text(new.roster),
     )
-    users = sorted(new.wraps)
+    users, versions = uuid_array(user for user, _, _ in new.roster), number_array(ver for _, _, ver in new.roster)
     with connection.cursor() as cursor:
-        raw = raw_cursor(cursor)
-        raw.execute(
-            INSERT_WRAPS,
-            (
-                str(room.id),
-                record.epoch,
-                uuid_array(users),
-                number_array(new.wraps[user].version for user in users),
-                bytes_array(new.wraps[user].sealed for user in users),
-            ),
-        )
+        cursor.execute(INSERT_WRAPS, (room.id, record.epoch, new.wraps, users, versions))
     only_joins = room.stale == Room.Stale.JOINED
     grace = Now() + timedelta(seconds=limits.EPOCH_GRACE_S) if only_joins else None
     Room.objects.filter(id=room.id).update(epoch=record.epoch, stale=0, grace_until=grace)

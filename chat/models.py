@@ -93,8 +93,8 @@ class RoomEpoch(models.Model):
     digest = models.BinaryField()
     creator = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
     device = models.UUIDField()
-    # `[[user, identity key, version of the encryption key], …]`, by user.
-    roster = models.JSONField()
+    # The text of which the record signs the hash: `user:identity key:version` of each, by user (epoch_documents.roster_text).
+    roster = models.TextField()
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -105,9 +105,12 @@ class EpochWrap(models.Model):
     """An epoch's key, sealed to one user's encryption key of this version (80 bytes)."""
 
     pk = models.CompositePrimaryKey("user_id", "room_id", "epoch")
-    # In the order in which a new device reads all of its user's.
-    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+", db_index=False)
-    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # In the order in which a new device reads all of its user's. No constraints: PostgreSQL would look up room and user for
+    # each of 1 000 rows, while the room is locked and all of them are its members.
+    user = models.ForeignKey(
+        "accounts.User", on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     epoch = models.IntegerField()
     version = models.IntegerField()
     sealed = models.BinaryField()

@@ -20,6 +20,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Count, F, Q
 
+from accounts import holders
 from accounts import users as accounts
 from chat import roles
 from chat.models import Membership, Room
@@ -109,7 +110,7 @@ def user_rekeyed(user: UUID) -> None:
     """The port of kernel/ports.py: the epochs of the user's rooms are outdated from the caller's commit on."""
     mine = Membership.objects.filter(user_id=user).values("room_id")
     # In one order for everybody; a send that holds one of them FOR KEY SHARE ends first. Those without an epoch too:
-    # somebody may be making the first one.
+    # somebody may be making the first one. And nobody brings the user into another meanwhile (`holders.hold`).
     ids = list(Room.objects.filter(id__in=mine).order_by("id").select_for_update().values_list("id", flat=True))
     Room.objects.filter(id__in=ids, epoch__gt=0).update(stale=F("stale").bitor(Room.Stale.KEYS))
 
@@ -157,6 +158,7 @@ def open_direct(by: UUID, peer: UUID, *, device: UUID | None = None) -> tuple[Ro
 
 @transaction.atomic
 def _make_direct(by: UUID, peer: UUID, device: UUID | None) -> tuple[Room, bool]:
+    holders.hold([by, peer])
     check_may_open(by, peer, field="peer")
     first, second = sorted((by, peer))
     # The constraint a_pair_has_one_direct_room decides who makes it: the second waits for the first one's commit.
@@ -178,6 +180,7 @@ def create_group(by: UUID, members: Collection[UUID], *, history: str = Room.His
     if not others:
         raise InvalidInput("a group has at least one member beside you", field="members")
     _check_size(len(others) + 1)
+    holders.hold([by, *others])
     accounts.check_not_suspended(by)
     check_may_add(by, others, field="members")
     room = Room.objects.create(kind=Room.Kind.GROUP, history=history)
@@ -193,6 +196,9 @@ def create_group(by: UUID, members: Collection[UUID], *, history: str = Room.His
 @transaction.atomic
 def add_members(by: UUID, room_id: UUID, users: Collection[UUID]) -> RoomState:
     """Bring users in as plain members. Those who are in already stay as they are."""
+    _get_for_member(by, room_id)
+    # Whoever changes keys outdates the epochs of the rooms that the user is in by then: nobody comes in unseen by that.
+    holders.hold(users)
     room, present = _change(by, room_id)
     roles.check_may_add(present, by)
     new = [user for user in dict.fromkeys(users) if user not in present]

@@ -82,7 +82,7 @@ class Mailboxes:
         self,
         cursor: Any,
         *,
-        recipients: Sequence[UUID],
+        recipients: Sequence[UUID] | Sequence[str],
         kind: int,
         payload: Mapping[str, Any],
         message_id: UUID | None = None,

@@ -14,7 +14,7 @@ class MailboxPort(Protocol):
         self,
         cursor: Any,
         *,
-        recipients: Sequence[UUID],
+        recipients: Sequence[UUID] | Sequence[str],
         kind: int,
         payload: Mapping[str, Any],
         message_id: UUID | None = None,
@@ -24,7 +24,7 @@ class MailboxPort(Protocol):
     ) -> None:
         """Add the delivery in the caller's transaction (a DB-API cursor of Django's connection) and wake the queues after it.
 
-        `payload` holds the JSON members of the entry behind `seq` and `kind`.
+        `payload` holds the JSON members of the entry behind `seq` and `kind`; ids may be their canonical texts.
         """
 
 

@@ -27,12 +27,17 @@ class Migration(migrations.Migration):
                 (
                     "room",
                     models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="chat.room"
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="chat.room",
                     ),
                 ),
                 (
                     "user",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
@@ -53,7 +58,7 @@ class Migration(migrations.Migration):
                 ("signature", models.BinaryField()),
                 ("digest", models.BinaryField()),
                 ("device", models.UUIDField()),
-                ("roster", models.JSONField()),
+                ("roster", models.TextField()),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (
                     "creator",
@@ -71,5 +76,10 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [models.UniqueConstraint(fields=("room", "epoch"), name="an_epoch_is_made_once")],
             },
+        ),
+        # Ids and keys do not compress: PostgreSQL need not try.
+        migrations.RunSQL(
+            "ALTER TABLE chat_roomepoch ALTER COLUMN roster SET STORAGE EXTERNAL",
+            "ALTER TABLE chat_roomepoch ALTER COLUMN roster SET STORAGE EXTENDED",
         ),
     ]

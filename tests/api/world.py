@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from tests.cast import b64, new_id
+from tests.epochs.maker import Room, a_wrap
 from tests.keys.keyring import Keyring
 
 
@@ -15,7 +16,7 @@ class World:
     """Alice, who makes the requests, and what is hers to ask for."""
 
     def __init__(self, http: httpx.Client) -> None:
-        self.http = http
+        self.http, self.epoch = http, 0
         self.alice, self.bob, self.carol = (self._register(name) for name in ("alice", "bob", "carol"))
         self.headers = {"Authorization": f"Bearer {self.alice['access']}"}
         self.direct = self._posts("rooms", {"kind": "direct", "peer": self.bob["user"]["id"]})["id"]
@@ -23,7 +24,7 @@ class World:
         # Bob's second message is late: the first one says that it was written afterwards.
         self.later, self.message = (self._from_bob(ahead_ms) for ahead_ms in (1000, 0))
         self._wait_for(self.message)
-        self._set_up_keys()
+        self._begin_epoch(self._set_up_keys())
 
     @property
     def is_intact(self) -> bool:
@@ -38,7 +39,7 @@ class World:
         session: dict[str, Any] = answer.json() | {"password": form["password"]}
         return session
 
-    def _set_up_keys(self) -> None:
+    def _set_up_keys(self) -> Keyring:
         """Alice's keys, once and for all: whatever asks to store them again finds them stored."""
         phone = SimpleNamespace(id=self.alice["device"]["id"])
         keys = Keyring(SimpleNamespace(id=self.alice["user"]["id"], phone=phone))
@@ -54,6 +55,12 @@ class World:
         body = {name: self.keys[name] for name in ("userkeys", "vault", "recovery_auth")}
         answer = self.http.put("e2ee/setup", json=body, headers=self.headers)
         assert answer.status_code == 201, answer.text
+        return keys
+
+    def _begin_epoch(self, keys: Keyring) -> None:
+        """The first epoch of the group, for Alice alone, since Bob has no keys; making it again finds it made."""
+        self.new_epoch = Room(self.group, keys).body(keys)
+        self.epoch = self._posts(f"rooms/{self.group}/epochs", self.new_epoch)["epoch"]
 
     def _from_bob(self, ahead_ms: int) -> str:
         message = self.a_message()
@@ -80,15 +87,16 @@ class World:
             "room": self.group,
             "sent_at": time.time_ns() // 1_000_000,
             "alg": "opaque.v1",
-            "epoch": 0,
+            "epoch": self.epoch,
             "ciphertext": b64(b"hello"),
         }
 
-    def path_parameter(self, name: str) -> str | None:
+    def path_parameter(self, name: str) -> str | int | None:
         """Something of Alice's to take the place of a made-up part of a path."""
         return {
             "room_id": self.group,
             "message_id": self.message,
+            "epoch": self.epoch,
             "user_id": self.bob["user"]["id"],
             "username": self.bob["user"]["username"],
         }.get(name)
@@ -116,6 +124,10 @@ class World:
         found = {name: known.get(name, value) for name, value in body.items()}
         if "new_auth" in found:
             found["vault"] = self.keys["vault"]
+        if "record" in found:
+            return self.new_epoch
+        if "wraps" in found:
+            return {"user": self.alice["user"]["id"], "wraps": [{"epoch": self.epoch, **a_wrap()}]}
         if "ciphertext" in found:
             return {"id": new_id(), **{name: value for name, value in self.a_message().items() if name != "id"}}
         if isinstance(found.get("messages"), list):

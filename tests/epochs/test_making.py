@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from chat import epoch_documents
 from kernel.errors import DomainError
-from kernel.sealed import b64 as server_b64
+from kernel.limits import EPOCH_BYTES
 from tests.cast import b64, ok
 from tests.epochs.conftest import with_keys
 from tests.epochs.maker import Room, a_wrap, digest_of, lines_of
@@ -163,6 +164,11 @@ class TestRefusals:
     async def test_a_plaintext_beside_it(self, alice, room):
         assert (await room.tries(alice, body=room.body(alice) | {"key": b64(bytes(32))}))[:2] == (400, "unknown_field")
 
+    async def test_more_than_any_epoch_has(self, alice, room):
+        body = room.body(alice) | {"key": "x" * EPOCH_BYTES}
+
+        assert (await room.tries(alice, body))[:2] == (413, "too_large")
+
     async def test_for_members_who_have_changed_meanwhile(self, alice, mallory, group):
         body = group.body(alice)
         await alice.person.phone.posts(f"rooms/{group.id}/members", {"users": [mallory.person.id]})
@@ -213,7 +219,9 @@ def test_the_roster_is_hashed_as_the_protocol_says():
     roster = [
         ["0192f1aa-0000-7000-8000-00000000000a", "tRKD77wO2HNC4riF3MQ1nU73Ydjo4zmM1pZZWVUR5-I", 1],
     ]
-    said = {user: (identity, version) for user, identity, version in roster}
+    text = epoch_documents.roster_text([(user, identity, version) for user, identity, version in roster])
 
-    assert server_b64(epoch_documents.roster_digest(said)) == digest_of(roster)
+    assert text == "0192f1aa-0000-7000-8000-00000000000a:tRKD77wO2HNC4riF3MQ1nU73Ydjo4zmM1pZZWVUR5-I:1\n"
+    assert b64(sha256(text.encode()).digest()) == digest_of(roster)
+    assert epoch_documents.roster_json(text) == roster
     assert lines_of([]) == []

@@ -206,3 +206,40 @@ def test_a_device_makes_six_epochs_of_a_room_in_a_minute():
             epochs.take_turn("room", "phone")
         epochs.take_turn("room", "laptop")
         epochs.take_turn("other", "phone")
+
+
+class TestSendingMeanwhile:
+    """What is sealed under an epoch while it ends."""
+
+    async def test_under_the_one_before_for_a_moment_if_somebody_only_came(self, alice, mallory, group):
+        await group.begins(alice)
+        await joins(mallory, group, by=alice)
+        assert await sends(alice, group, 1) == "epoch_stale"
+        await group.begins(mallory)
+
+        assert await sends(alice, group, 1) == await sends(alice, group, 2) == ""
+        await group.begins(alice)
+        assert await sends(alice, group, 1) == await sends(alice, group, 2) == "epoch_stale"
+
+    async def test_no_more_once_somebody_left(self, alice, bob, mallory, group):
+        await joins(mallory, group, by=alice)
+        await group.begins(alice)
+        ok(await bob.person.phone.http.post(f"rooms/{group.id}/leave", json={}), 204)
+        assert await sends(mallory, group, 1) == "epoch_stale"
+        group.members.remove(bob)
+        group.members_version += 1
+        await group.begins(mallory)
+
+        assert (await sends(alice, group, 1), await sends(alice, group, 2)) == ("epoch_stale", "")
+
+    async def test_a_join_where_the_history_is_for_all_ends_nothing(self, alice, mallory, open_group):
+        await open_group.begins(alice)
+        await joins(mallory, open_group, by=alice)
+
+        assert await sends(alice, open_group, 1) == ""
+
+
+async def sends(keys, room, epoch):
+    """Send under this epoch; the code of the refusal, if it is one."""
+    answer = await keys.person.phone.tries(room.id, bytes(156), alg="chat.e2ee.v1", epoch=epoch)
+    return answer.json().get("code", "")

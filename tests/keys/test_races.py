@@ -2,10 +2,15 @@
 
 import asyncio
 import threading
+import time
+from uuid import UUID
 
+import pytest
 from django.db import connection, transaction
 
+from accounts import holders
 from accounts.models import UserKeys
+from chat import rooms
 from chat.models import Room as RoomRow
 from tests.cast import b64
 from tests.epochs.maker import Room
@@ -35,33 +40,80 @@ async def test_an_epoch_is_for_the_newest_keys_or_outdated(cast):
         if status == 201:
             assert row.stale == RoomRow.Stale.KEYS
         else:
-            assert (code, row.epoch) in (("userkeys_changed", 0), ("unavailable", 0))
+            assert (code, row.epoch) == ("userkeys_changed", 0)
         outcomes.add(code or status)
     assert outcomes
 
 
-async def test_whoever_makes_an_epoch_does_not_wait_for_somebody_who_changes_keys(cast):
-    """That one may wait for the room: they would wait for each other."""
+class ChangesKeys:
+    """Somebody in the middle of a change of keys, which ends with the block."""
+
+    def __init__(self, keys):
+        self._keys = keys
+        self._holding, self._done = threading.Event(), threading.Event()
+
+    async def __aenter__(self):
+        self._changing = asyncio.create_task(asyncio.to_thread(self._change))
+        await asyncio.to_thread(self._holding.wait, 10)
+        return self
+
+    async def __aexit__(self, *_):
+        self._done.set()
+        await self._changing
+
+    def _change(self):
+        user = UUID(self._keys.person.id)
+        with transaction.atomic():
+            holders.lock(user, UUID(self._keys.person.phone.id))
+            UserKeys.objects.filter(user_id=user).update(uek_version=2)
+            self._holding.set()
+            self._done.wait(10)
+            rooms.user_rekeyed(user)
+        connection.close()
+
+
+async def test_an_epoch_for_keys_that_are_being_changed_is_outdated(cast):
+    """Whoever makes it does not wait: the change, which comes behind, outdates it."""
     alice, bob = [Keyring(person) for person in await cast.people("alice", "bob")]
     for keys in (alice, bob):
         await keys.sets_up()
     circle = Room(await cast.group(alice.person, bob.person), alice, bob)
-    holding, done = threading.Event(), threading.Event()
 
-    def changes_keys():
-        with transaction.atomic():
-            UserKeys.objects.filter(user_id=bob.person.id).update(uek_version=1)
-            holding.set()
-            done.wait(10)
-        connection.close()
+    async with ChangesKeys(bob):
+        await circle.begins(alice)
 
-    changing = asyncio.create_task(asyncio.to_thread(changes_keys))
-    await asyncio.to_thread(holding.wait, 10)
-    status, code, answer = await circle.tries(alice)
-    done.set()
-    await changing
-    assert (status, code) == (503, "unavailable") and answer["retry_after"]
-    await circle.begins(alice)
+    assert (await RoomRow.objects.aget(pk=circle.id)).stale == RoomRow.Stale.KEYS
+
+
+@pytest.mark.parametrize("way", ["added", "in a new group", "in a direct room"])
+async def test_nobody_comes_into_a_room_in_the_middle_of_a_change_of_keys(cast, way):
+    """The change would not see the room, and an epoch made there for the old keys would stay."""
+    alice, bob, carol = [Keyring(person) for person in await cast.people("alice", "bob", "carol")]
+    for keys in (alice, bob, carol):
+        await keys.sets_up()
+    circle = await cast.group(alice.person, carol.person)
+    path, body = {
+        "added": (f"rooms/{circle}/members", {"users": [bob.person.id]}),
+        "in a new group": ("rooms", {"kind": "group", "members": [bob.person.id]}),
+        "in a direct room": ("rooms", {"kind": "direct", "peer": bob.person.id}),
+    }[way]
+
+    async with ChangesKeys(bob):
+        coming = asyncio.create_task(alice.person.phone.http.post(path, json=body))
+        await asyncio.to_thread(until_somebody_waits, "FROM accounts_user WHERE")
+        assert not coming.done()
+    assert (await coming).is_success
+
+
+def until_somebody_waits(statement):
+    """Until somebody waits for a lock with this statement."""
+    deadline = time.monotonic() + 10
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+    with connection.cursor() as cursor:
+        while cursor.execute(asked, [f"%{statement}%"]) or not cursor.fetchone()[0]:
+            assert time.monotonic() < deadline, "nobody waits"
+            time.sleep(0.01)
+    connection.close()
 
 
 async def test_nothing_is_taken_under_an_epoch_for_old_keys(cast):

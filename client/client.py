@@ -65,10 +65,14 @@ class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
         self._keys: Keys | None = None
         self._upkeep: Upkeep | None = None
         if sealer is None:
-            self._keys = Keys(
-                self._store, self._session, self._hub, passphrase=passphrase, strength=strength,
-                on_unlocked=self._unlocked, now_s=lambda: now_ms() // 1000,
-            )  # fmt: skip
+            try:
+                self._keys = Keys(
+                    self._store, self._session, self._hub, passphrase=passphrase, strength=strength,
+                    on_unlocked=self._unlocked, now_s=lambda: now_ms() // 1000,
+                )  # fmt: skip
+            except LetterlockError:
+                self._store.close()  # another passphrase may be tried
+                raise
             self.epochs = Epochs(self._store, self._session, self._keys.own, self._keys.others)
             sealer = self.epochs.sealer
         gate = Gate(self._store, enforce=enforce_blocks)
@@ -181,7 +185,7 @@ class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
             logger.exception("connections and keys are not kept in step any more")
 
     async def _look_at_keys(self) -> float:
-        await self.keys.account.look()
+        await self.keys.watch.look()
         return float("inf")
 
     def _unlocked(self) -> None:

@@ -1,7 +1,7 @@
 """The command-line messenger: one device of one user, in a terminal or a script. docs/cli.md shows its use.
 
     main      the command line; what it is given decides between the two ways in
-    scripted  one command, its output and its exit status
+    scripted  one command: messages; `social` groups and contacts, `accounts` the account; `output` how it ends
     tui       the screen: widgets, dialogs, keys
 
 What both show is decided without a terminal:
@@ -11,6 +11,9 @@ What both show is decided without a terminal:
     words     refusals and states, as sentences
     commands  what is typed after a slash, and its completion
     names     who is who, which room is meant
-    desk      the device at work: asks the client, keeps what the screen shows
+    desk      the device at work: what the client tells becomes what the screen shows; `window` the open room, `overview` the list
+    deeds     what the user does
+    questions what the connection service asks back; `banners` what has to be known; `keywords` keys in words
+    secrets   passwords from a prompt, a file, standard input
     place     where the state is, and which server it belongs to
 """

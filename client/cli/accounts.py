@@ -1,15 +1,15 @@
-"""Commands about the account: signing up, in and out, devices. The other commands are in `client.cli.scripted`."""
+"""Commands about the account: signing up, in and out, devices. Those about messages are in `client.cli.scripted`."""
 
 import socket
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 
-from client import Client, Device
-from client.cli import secrets, words
-from client.cli.deeds import NotDone
+from client import Client, Device, SignedIn
+from client.cli import keywords, secrets, words
+from client.cli.deeds import NotDone, user_called
 from client.cli.names import folded
+from client.cli.output import Exit, as_json, complain, say
 from client.cli.place import Place, is_in_the_open
-from client.cli.scripted import Exit, as_json, complain, say
 from client.cli.text import one_line
 
 
@@ -25,18 +25,33 @@ def _before_entering(client: Client, place: Place) -> None:
         complain("this address is plain http: who listens on the way sees whom you write to")
 
 
+def _entered(me: SignedIn, place: Place, options: Namespace, recovery_key: str | None = None) -> Exit:
+    place.keep()
+    key = {} if recovery_key is None else {"recovery_key": recovery_key}
+    if options.json:
+        say(as_json({"user": me.user, "username": me.username, "device": me.device} | key))
+    else:
+        say(f"you are {me.username}")
+        for text in key.values():
+            say(f"recovery key: {text}")
+    return Exit.DONE
+
+
 async def sign_up(client: Client, place: Place, options: Namespace) -> Exit:
-    """Make an account, with this as its first device."""
+    """Make an account, with this as its first device. The recovery key is told once."""
     _before_entering(client, place)
     password = secrets.read("password", options.password_file, twice=True)
     me = await client.register(folded(options.user), password, device_name=options.device_name or host_name())
-    place.keep()
-    say(
-        as_json({"user": me.user, "username": me.username, "device": me.device})
-        if options.json
-        else f"you are {me.username}"
-    )
-    return Exit.DONE
+    return _entered(me, place, options, _handed_over(client, options.recovery_key_file))
+
+
+def _handed_over(client: Client, path: str | None) -> str | None:
+    """The recovery key for the output, or None when it went into a file; either way this device forgets it."""
+    text = client.keys.recovery_key
+    if text is not None and path is not None:
+        secrets.write(path, text)
+    client.keys.confirm_recovery_key()
+    return text if path is None else None
 
 
 async def sign_in(client: Client, place: Place, options: Namespace) -> Exit:
@@ -44,13 +59,17 @@ async def sign_in(client: Client, place: Place, options: Namespace) -> Exit:
     _before_entering(client, place)
     password = secrets.read("password", options.password_file)
     me = await client.sign_in(folded(options.user), password, device_name=options.device_name or host_name())
-    place.keep()
-    say(
-        as_json({"user": me.user, "username": me.username, "device": me.device})
-        if options.json
-        else f"you are {me.username}"
-    )
-    return Exit.DONE
+    return _entered(me, place, options)
+
+
+async def recover(client: Client, place: Place, options: Namespace) -> Exit:
+    """Make this a device of an account by its recovery key."""
+    _before_entering(client, place)
+    key = secrets.read("recovery key", options.recovery_key_file)
+    new = secrets.read("new password", options.new_password_file) if options.new_password_file else None
+    name = options.device_name or host_name()
+    me = await client.recover(folded(options.user), key, device_name=name, new_password=new)
+    return _entered(me, place, options)
 
 
 async def sign_out(client: Client, place: Place, options: Namespace) -> Exit:
@@ -91,7 +110,7 @@ async def devices(client: Client, place: Place, options: Namespace) -> Exit:
     elif device.this_device:
         raise NotDone("this is the device that you are using: sign-out ends it")
     else:
-        await client.revoke_device(device.id)
+        await client.keys.revoke_device(device.id, secrets.read("password", options.password_file))
     return Exit.DONE
 
 
@@ -104,6 +123,58 @@ def _device_called(devices: list[Device], text: str) -> Device:
     return meant[0]
 
 
+async def safety_number(client: Client, place: Place, options: Namespace) -> Exit:
+    """Print the safety number with somebody, or mark it as compared."""
+    user = await user_called(client, options.user)
+    number = await client.keys.safety_number(user)
+    if options.verified or options.not_verified:
+        await client.keys.verify(user, on=options.verified)
+    is_verified = client.keys.is_verified(user)
+    if options.json:
+        say(as_json({"user": user, "number": number, "verified": is_verified, "held": client.keys.is_held(user)}))
+    else:
+        say(keywords.number_rows(number))
+        say("verified" if is_verified else "not verified")
+    return Exit.DONE
+
+
+async def unlock(client: Client, place: Place, options: Namespace) -> Exit:
+    """Get from the vault what this device lacks."""
+    _ = client.me
+    if client.keys.is_locked:
+        await client.keys.unlock(secrets.read("password", options.password_file))
+    return Exit.DONE
+
+
+async def password(client: Client, place: Place, options: Namespace) -> Exit:
+    """Change the password."""
+    _ = client.me
+    old = secrets.read("present password", options.password_file)
+    await client.keys.change_password(old, secrets.read("new password", options.new_password_file, twice=True))
+    return Exit.DONE
+
+
+async def recovery_key(client: Client, place: Place, options: Namespace) -> Exit:
+    """Make a new recovery key, and tell it once."""
+    _ = client.me
+    await client.keys.new_recovery_key(secrets.read("password", options.password_file))
+    text = _handed_over(client, options.recovery_key_file)
+    if text is not None:
+        say(as_json({"recovery_key": text}) if options.json else text)
+    return Exit.DONE
+
+
+async def passphrase(client: Client, place: Place, options: Namespace) -> Exit:
+    """Have this device's keys rest under another passphrase, or under none."""
+    _ = client.me
+    client.keys.protect(
+        None if options.none else secrets.read("new passphrase", options.new_passphrase_file, twice=True)
+    )
+    return Exit.DONE
+
+
 COMMANDS: dict[str, Callable[[Client, Place, Namespace], Awaitable[Exit]]] = {
     "sign-up": sign_up, "sign-in": sign_in, "sign-out": sign_out, "status": status, "devices": devices,
+    "recover": recover, "safety-number": safety_number, "unlock": unlock, "password": password,
+    "recovery-key": recovery_key, "passphrase": passphrase,
 }  # fmt: skip

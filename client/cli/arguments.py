@@ -91,11 +91,17 @@ def _people(commands: "Commands[ArgumentParser]") -> None:
 
 
 def _account(commands: "Commands[ArgumentParser]") -> None:
+    from_file = "the password's file; - for standard input"
     for name, help in (("sign-up", "make an account"), ("sign-in", "make this a device of an account")):
-        enter = _command(commands, name, help)
-        enter.add_argument("user", metavar="USER")
-        enter.add_argument("--password-file", metavar="FILE", help="the password's file; - for standard input")
-        enter.add_argument("--device-name", metavar="NAME", help="what to call this device (default: the host's name)")
+        enter = _entering(commands, name, help)
+        enter.add_argument("--password-file", metavar="FILE", help=from_file)
+        if name == "sign-up":
+            enter.add_argument(
+                "--recovery-key-file", metavar="FILE", help="write the recovery key there, not to the output"
+            )
+    recover = _entering(commands, "recover", "make this a device of an account by its recovery key")
+    recover.add_argument("--recovery-key-file", metavar="FILE", help="the recovery key's file; - for standard input")
+    recover.add_argument("--new-password-file", metavar="FILE", help="have another password from now on")
     _command(commands, "sign-out", "have this device revoked")
     _command(commands, "status", "who this is, and what waits; asks nobody")
     devices = _command(commands, "devices", "list, rename or revoke your devices")
@@ -103,5 +109,31 @@ def _account(commands: "Commands[ArgumentParser]") -> None:
     rename = _command(deeds, "rename", "give a device another name")
     rename.add_argument("device", metavar="DEVICE", help="its id, the end of it, or its name")
     rename.add_argument("name", metavar="NAME")
-    revoke = _command(deeds, "revoke", "sign another device out for good")
+    revoke = _command(deeds, "revoke", "sign another device out for good, and make new keys")
     revoke.add_argument("device", metavar="DEVICE", help="its id, the end of it, or its name")
+    revoke.add_argument("--password-file", metavar="FILE", help=from_file)
+    number = _command(commands, "safety-number", "the number to compare with somebody, and whether it was compared")
+    number.add_argument("user", metavar="USER")
+    marks = number.add_mutually_exclusive_group()
+    marks.add_argument("--verified", action="store_true", help="it was compared, and is the same")
+    marks.add_argument("--not-verified", action="store_true", help="take that back")
+    unlock = _command(commands, "unlock", "open this device's keys with the password")
+    unlock.add_argument("--password-file", metavar="FILE", help=from_file)
+    password = _command(commands, "password", "change the password")
+    password.add_argument("--password-file", metavar="FILE", help="the present one's file; - for standard input")
+    password.add_argument(
+        "--new-password-file", metavar="FILE", help="the new one's file; - for standard input, after the present one"
+    )
+    recovery = _command(commands, "recovery-key", "make a new recovery key")
+    recovery.add_argument("--password-file", metavar="FILE", help=from_file)
+    recovery.add_argument("--recovery-key-file", metavar="FILE", help="write the recovery key there, not to the output")
+    passphrase = _command(commands, "passphrase", "have this device's keys rest under a passphrase")
+    passphrase.add_argument("--new-passphrase-file", metavar="FILE", help="the passphrase's file; - for standard input")
+    passphrase.add_argument("--none", action="store_true", help="under none")
+
+
+def _entering(commands: "Commands[ArgumentParser]", name: str, help: str) -> ArgumentParser:
+    enter = _command(commands, name, help)
+    enter.add_argument("user", metavar="USER")
+    enter.add_argument("--device-name", metavar="NAME", help="what to call this device (default: the host's name)")
+    return enter

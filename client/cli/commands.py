@@ -55,6 +55,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("password", "", "change your password", asks=True),
     Command("recovery", "", "make a new recovery key", asks=True),
     Command("unlock", "", "open your keys with your password, so that messages can be read", asks=True),
+    Command("passphrase", "", "have this device's keys rest under a passphrase", asks=True),
+    Command("reset", "", "give up all keys and begin again: when nothing opens them any more", asks=True),
     Command("connect", "", "try to connect now"),
     Command("sign-out", "", "have this device revoked, and leave", asks=True),
     Command("quit", "", "leave; what waits is sent the next time"),

@@ -54,7 +54,8 @@ class Deeds:
         self._desk = desk
         self._client = desk.client
 
-    async def _user(self, name: str) -> UserId:
+    async def user(self, name: str) -> UserId:
+        """The user of exactly this name. Raises NotDone."""
         return await user_called(self._client, name, self._desk.names.user(name))
 
     def _here(self) -> Room:
@@ -69,7 +70,7 @@ class Deeds:
         """Open the direct room with somebody; known ones also offline."""
         known = room_meant(name, self._desk.rooms, self._desk.names, self._desk.me)
         if known is None:
-            user = await self._user(name)
+            user = await self.user(name)
             if user == self._desk.me:
                 raise NotDone("that is you")
             known = await self._client.direct_room(user)
@@ -91,20 +92,20 @@ class Deeds:
 
     async def group(self, others: Sequence[str]) -> RoomId:
         """Begin a group with these users."""
-        room = await self._client.create_group([await self._user(name) for name in dict.fromkeys(others)])
+        room = await self._client.create_group([await self.user(name) for name in dict.fromkeys(others)])
         self._desk.put(room)
         self._desk.open(room.id)
         return room.id
 
     async def add(self, others: Sequence[str]) -> str:
         """Bring users into the open group."""
-        room = await self._client.add_members(self._here().id, [await self._user(name) for name in others])
+        room = await self._client.add_members(self._here().id, [await self.user(name) for name in others])
         self._desk.put(room)
         return f"added {', '.join(safe_name(name) for name in others)}"
 
     async def remove(self, name: str) -> str:
         """Put a user out of the open group."""
-        await self._client.remove_member(self._here().id, await self._user(name))
+        await self._client.remove_member(self._here().id, await self.user(name))
         return f"removed {safe_name(name)}"
 
     async def role(self, name: str, role: str) -> str:
@@ -115,12 +116,12 @@ class Deeds:
                 wanted = role
             case _:
                 raise NotDone("a role is admin or member")
-        self._desk.put(await self._client.set_role(self._here().id, await self._user(name), wanted))
+        self._desk.put(await self._client.set_role(self._here().id, await self.user(name), wanted))
         return f"{safe_name(name)} is {'an admin' if wanted == 'admin' else 'a plain member'} now"
 
     async def owner(self, name: str) -> str:
         """Hand the open group over."""
-        self._desk.put(await self._client.hand_over(self._here().id, await self._user(name)))
+        self._desk.put(await self._client.hand_over(self._here().id, await self.user(name)))
         return f"{safe_name(name)} owns this group now"
 
     async def leave(self) -> str:

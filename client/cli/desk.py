@@ -6,8 +6,9 @@ What the user does is in `client.cli.deeds`.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from enum import Flag, auto
+from typing import Any
 
 from client import (
     ChangeFailed,
@@ -15,7 +16,11 @@ from client import (
     Client,
     ConnectionChanged,
     ConnectionsSynced,
+    EpochChanged,
     Event,
+    IdentityChanged,
+    KeysLocked,
+    KeysUnlocked,
     LetterlockError,
     Message,
     MessageAccepted,
@@ -24,6 +29,7 @@ from client import (
     ReadElsewhere,
     ReceiptReceived,
     Refused,
+    Relation,
     Room,
     RoomChanged,
     RoomId,
@@ -31,11 +37,13 @@ from client import (
     State,
     StateChanged,
     UserId,
+    VaultOpened,
 )
-from client.cli import words
+from client.cli import banners, words
 from client.cli.commands import Kind
-from client.cli.model import Page, RoomLine, Row, Unsent, conversation, last_words, made_at, typing_words
+from client.cli.model import RoomLine, Row, conversation, typing_words
 from client.cli.names import Names, people, safe_name, short_id
+from client.cli.overview import Overview
 from client.cli.window import Window
 
 logger = logging.getLogger("letterlock.cli")
@@ -68,15 +76,14 @@ class Desk:
         self.is_looked_at = False  # the end of the open room is in sight of the user
         self.reason = ""  # why the device is not connected
         self._now_ms = now_ms
-        self._rooms: dict[RoomId, Room] = {}
-        self._newest: dict[RoomId, Message | None] = {}
-        self._lines: dict[RoomId, RoomLine] = {}
         self._typing: dict[RoomId, dict[UserId, float]] = {}
+        self._overview = Overview(client, self.names, self._me, lambda room: bool(self._typing.get(room)))
+        self.names.learn(relations=client.connections.list())
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked_for_rooms = False
+        self._other_identities: set[UserId] = set()  # came while nobody had verified the one before
 
     async def __aenter__(self) -> "Desk":
-        self._learn_stored()
         self._begin(self._listen())
         self.client.connect()
         return self
@@ -92,96 +99,53 @@ class Desk:
         """Whose device this is."""
         return self._me
 
-    def _begin(self, work: Awaitable[None]) -> None:
-        async def done() -> None:
-            await work
-
-        task = asyncio.create_task(done())
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # What is known.
-
-    def _learn_stored(self) -> None:
-        self.names.learn(relations=self.client.connections.list())
-        for room in self.client.known_rooms():
-            self.put(room)
+    # The rooms.
 
     def put(self, room: Room) -> None:
         """A room as the server has just said it."""
-        self._rooms[room.id] = room
-        self.names.learn([room])
-        self._lines.pop(room.id, None)
+        self._overview.put(room)
 
     def forget(self, room: RoomId) -> None:
-        """The user is not in a room any more; what was said stays in the store."""
-        self._rooms.pop(room, None)
-        self._lines.pop(room, None)
-        self._tell(EVERYTHING)
+        """The user is not in a room any more."""
+        self._overview.forget(room)
+        self.on_news(EVERYTHING)
 
-    def room(self, room: RoomId) -> Room | None:
-        """A room as last seen; None if the user is not in it."""
-        return self._rooms.get(room)
+    def lines(self) -> list[RoomLine]:
+        """The room list, the newest first."""
+        return self._overview.lines(self._now_ms())
 
     @property
     def rooms(self) -> list[Room]:
-        """Every room of the user, the one where something happened last first."""
-        return [self._rooms[line.id] for line in self.lines()]
+        """Every room of the user, in the order of the list."""
+        return [room for line in self.lines() if (room := self._overview.get(line.id)) is not None]
 
     @property
     def open_room(self) -> Room | None:
         """The room that is open, if the user is still in it."""
-        return self._rooms.get(self.window.room) if self.window is not None else None
+        return self._overview.get(self.window.room) if self.window is not None else None
 
-    def lines(self) -> list[RoomLine]:
-        """The room list, the newest first."""
-        lines = [self._line(room) for room in self._rooms.values()]
-        return sorted(lines, key=lambda line: (-line.at_ms, line.people))
-
-    def _line(self, room: Room) -> RoomLine:
-        if room.id not in self._lines:
-            self._lines[room.id] = self._made_line(room)
-        return self._lines[room.id]
-
-    def _made_line(self, room: Room) -> RoomLine:
-        if room.id not in self._newest:
-            newest = self.client.messages(room.id, limit=1)
-            self._newest[room.id] = newest[0] if newest else None
-        message, unsent = self._newest[room.id], self._unsent_of(room.id)
-        others = frozenset(member.user for member in room.members if member.user != self.me)
-        receipts = {message.id: self.client.receipts(message.id)} if message and message.sender == self.me else {}
-        page = Page(self.me, self.names, others=others, receipts=receipts)
-        direct = room.kind == "direct"
-        at_ms = made_at(unsent.id) if unsent else message.accepted_at if message else 0
-        return RoomLine(
-            room.id, people(room, self.names, self.me), self.client.unread(room.id),
-            last_words(message, unsent, page, direct=direct), at_ms,
-            words.moment(at_ms, self._now_ms()) if at_ms else "", self._badge(room), bool(self._typing.get(room.id)),
-        )  # fmt: skip
-
-    def _unsent_of(self, room: RoomId) -> Unsent | None:
-        waiting = [Unsent(id_, body) for id_, where, body, _ in self.client.waiting() if where == room]
-        failed = [Unsent(id_, body, problem) for id_, where, body, problem in self.client.failed() if where == room]
-        return max([*waiting, *failed], key=lambda unsent: unsent.id, default=None)
-
-    def _badge(self, room: Room) -> str:
-        peer = room.peer_of(self.me)
-        relation = self.client.connections.get(peer) if peer is not None else None
-        if relation is not None and any(relation.blocks):
-            return "⊘"
-        return "?" if relation is not None and relation.state == "incoming" else ""
+    def _peer(self) -> tuple[UserId | None, Relation | None]:
+        """The other one of the open direct room, and what there is with them."""
+        room = self.open_room
+        peer = room.peer_of(self.me) if room is not None else None
+        return peer, self.client.connections.get(peer) if peer is not None else None
 
     # The open room.
 
     def open(self, room: RoomId) -> None:
         """Look at a room from now on."""
         self.window = Window(self.client, room, self.names)
-        self._tell(EVERYTHING)
+        self.on_news(EVERYTHING)
 
     def close(self) -> None:
         """Look at none."""
         self.window = None
-        self._tell(EVERYTHING)
+        self.on_news(EVERYTHING)
 
     def rows(self) -> list[Row]:
         """What there is to show of the open room."""
@@ -218,31 +182,29 @@ class Desk:
         return words.of_state(self.client.state, waiting=waiting, reason=self.reason)
 
     def banner(self) -> str:
-        """What the user should know before writing in the open room."""
-        room = self.open_room
-        if self.window is not None and room is None:
-            return "You are not in this group any more."
-        peer = room.peer_of(self.me) if room is not None else None
-        relation = self.client.connections.get(peer) if peer is not None else None
-        if relation is None or peer is None:
-            return ""
-        name = self.names[peer]
-        if relation.blocked:
-            return f"You block {name}: nothing is sent or received here. /unblock lifts it."
-        if relation.blocked_by:
-            return f"{name} blocks you: nothing is sent here."
-        return f"{name} asks to be your contact: /accept or /decline" if relation.state == "incoming" else ""
+        """What the user should know before writing in the open room: the most important of it."""
+        room, (peer, relation) = self.open_room, self._peer()
+        keys = self.client.keys
+        members = [member.user for member in room.members if member.user != self.me] if room is not None else []
+        return banners.first(
+            is_locked=keys.is_locked,
+            has_left=self.window is not None and room is None,
+            held=[self.names[user] for user in members if keys.is_held(user)],
+            others=[self.names[user] for user in members if user in self._other_identities],
+            peer=self.names[peer] if peer is not None else "",
+            relation=relation,
+            key_to_confirm=keys.recovery_key is not None,
+        )
 
     def standing(self) -> str:
         """What there is with the other one of the open direct room, in a few words."""
-        room = self.open_room
-        peer = room.peer_of(self.me) if room is not None else None
-        relation = self.client.connections.get(peer) if peer is not None else None
-        return (
-            ""
-            if relation is None or (relation.state == "none" and not any(relation.blocks))
-            else words.of_relation(relation)
-        )
+        peer, relation = self._peer()
+        if peer is None:
+            return ""
+        is_something = relation is not None and (relation.state != "none" or any(relation.blocks))
+        keys = self.client.keys
+        verified = "keys changed" if keys.is_held(peer) else "verified" if keys.is_verified(peer) else ""
+        return " · ".join(part for part in (words.of_relation(relation) if is_something else "", verified) if part)
 
     def words(self) -> dict[Kind, list[str]]:
         """What the arguments of commands may be here."""
@@ -260,16 +222,15 @@ class Desk:
 
     # What happens.
 
-    def _tell(self, news: News) -> None:
-        self.on_news(news)
+    def _changed(self, room: RoomId, news: News = News.ROOMS, *, reopen: bool = False) -> None:
+        self._overview.changed(room, reopen=reopen)
+        self.on_news(news | News.ROOMS)
 
-    def _changed(self, room: RoomId, news: News = News.ROOMS) -> None:
-        self._lines.pop(room, None)
-        self._tell(news | News.ROOMS)
-
-    def _all_changed(self) -> None:
-        self._lines.clear()
-        self._tell(EVERYTHING)
+    def _all_changed(self, *, reopen: bool = False) -> None:
+        self._overview.all_changed(reopen=reopen)
+        if reopen and self.window is not None:
+            self.window.reload()
+        self.on_news(EVERYTHING)
 
     async def _listen(self) -> None:
         async for event in self.client.events():
@@ -291,10 +252,11 @@ class Desk:
             case MessageRejected(room=room):
                 if self.window is not None and self.window.room == room:
                     self.window.reload()
-                self._newest.pop(room, None)
-                self._changed(room, News.ROWS)
+                self._changed(room, News.ROWS, reopen=True)
             case RoomChanged(room=room):
                 self._begin(self._read_room(room))
+            case EpochChanged(room=room):
+                self._changed(room, News.ROWS)
             case ReceiptReceived(receipt):
                 self._changed(receipt.room, News.ROWS)
             case ReadElsewhere(room):
@@ -304,13 +266,34 @@ class Desk:
                 self._changed(room, News.TYPING)
             case StateChanged(state, reason):
                 self._state(state, reason)
-            case ConnectionChanged() | ConnectionsSynced() | ChangeMade():
-                self.names.learn(relations=self.client.connections.list())
+            case ConnectionChanged(connection=Relation() as relation) | ChangeMade(connection=relation):
+                self.names.learn(relations=[relation])
+                self._all_changed()
+            case ConnectionsSynced(connections=relations):
+                self.names.learn(relations=relations)
                 self._all_changed()
             case ChangeFailed():
                 self._all_changed()
+            case IdentityChanged(user, was_verified):
+                self._identity_changed(user, was_verified=was_verified)
+            case KeysLocked() | KeysUnlocked():
+                self._all_changed(reopen=True)
+            case VaultOpened():
+                self.on_alert(banners.VAULT_OPENED)
             case _:
                 pass
+
+    def _identity_changed(self, user: UserId, *, was_verified: bool) -> None:
+        if not was_verified:
+            self._other_identities.add(user)
+        self.on_alert(banners.other_identity(self.names[user], was_verified=was_verified))
+        self._all_changed()
+
+    def keys_changed(self, user: UserId | None = None) -> None:
+        """The user has verified somebody, unlocked, or confirmed something."""
+        if user is not None:
+            self._other_identities.discard(user)
+        self._all_changed(reopen=user is None)
 
     def outbox_changed(self) -> None:
         """Something was queued, refused or given up."""
@@ -329,20 +312,20 @@ class Desk:
         self._all_changed()
 
     def _message(self, message: Message) -> None:
-        self._newest[message.room] = message
+        self._overview.arrived(message)
         self._typing.get(message.room, {}).pop(message.sender, None)
         if self.window is not None and self.window.room == message.room:
             self.window.arrived(message, looked_at=self.is_looked_at)
-        if message.room not in self._rooms:
+        if self._overview.get(message.room) is None:
             self._begin(self._read_room(message.room))
-        self._changed(message.room, News.ROWS | News.TYPING)
+        self.on_news(News.ROOMS | News.ROWS | News.TYPING)
 
     def _state(self, state: State, reason: str) -> None:
         self.reason = reason
         if state is State.LIVE and not self._asked_for_rooms:
             self._asked_for_rooms = True
             self._begin(self._read_rooms())
-        self._tell(News.STATE)
+        self.on_news(News.STATE)
 
     async def _read_rooms(self) -> None:
         try:
@@ -351,7 +334,7 @@ class Desk:
         except LetterlockError as error:
             self._asked_for_rooms = False
             logger.info("rooms were not read: %s", error)
-        self._tell(EVERYTHING)
+        self.on_news(EVERYTHING)
 
     async def _read_room(self, room: RoomId) -> None:
         try:
@@ -360,4 +343,4 @@ class Desk:
             self.forget(room)  # not a member any more
         except LetterlockError as error:
             logger.info("a room was not read: %s", error)
-        self._tell(EVERYTHING)
+        self.on_news(EVERYTHING)

@@ -8,12 +8,18 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
-from client import ChangeConflict, Client, Conflict, DevicesLag, Lag, LetterlockError
-from client.cli import accounts, arguments, questions, scripted, words
+from client import ChangeConflict, Client, Conflict, DevicesLag, Lag, LetterlockError, PassphraseNeeded, WrongSecret
+from client.cli import accounts, arguments, questions, scripted, secrets, social, words
+from client.cli.output import Exit, complain, exit_of
 from client.cli.place import Place, WrongPlace, find
 from client.cli.questions import Asker
-from client.cli.scripted import Exit, complain
+
+COMMANDS: Final[dict[str, Callable[[Client, Namespace], Awaitable[Exit]]]] = {
+    "send": scripted.send, "read": scripted.read, "rooms": scripted.rooms, "group": social.group, "contacts": social.contacts,
+}  # fmt: skip
+PASSPHRASES: Final = 3  # how often a passphrase may be mistyped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.WRONG_USE
     except LetterlockError as error:
         complain(words.without_commands(words.of_error(error)))
-        return scripted.exit_of(error)
+        return exit_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
 
@@ -56,9 +62,7 @@ async def run(place: Place, options: Namespace) -> int:
     """One command, or the screen, with a client of its own."""
     asker = Asker()
     patience = min(options.timeout, 30.0)
-    async with Client(
-        place.url, place.store, patience=patience, on_conflict=asker.on_conflict, on_lag=asker.on_lag
-    ) as client:
+    async with opened(place, options, asker, patience) as client:
         if options.command is None:
             return await _screen(client, place, asker)
         asker.conflict = asker.lag = _decides(options)
@@ -66,10 +70,33 @@ async def run(place: Place, options: Namespace) -> int:
             if options.command in accounts.COMMANDS:
                 return await accounts.COMMANDS[options.command](client, place, options)
             _ = client.me
-            return await scripted.COMMANDS[options.command](client, options)
+            return await COMMANDS[options.command](client, options)
         except (ChangeConflict, DevicesLag) as error:
             complain(await _question(client, error))
             return Exit.ASKS
+
+
+def opened(place: Place, options: Namespace, asker: Asker, patience: float) -> Client:
+    """The device. Where its keys rest under a passphrase, that is asked for. Raises WrongSecret, StoreInUse."""
+
+    def client(passphrase: str | None) -> Client:
+        return Client(
+            place.url, place.store, patience=patience, passphrase=passphrase, on_conflict=asker.on_conflict,
+            on_lag=asker.on_lag,
+        )  # fmt: skip
+
+    if options.passphrase_file is not None:
+        return client(secrets.read("passphrase", options.passphrase_file))
+    try:
+        return client(None)
+    except PassphraseNeeded:
+        pass
+    for _ in range(PASSPHRASES - 1):
+        try:
+            return client(secrets.read("passphrase of this device", None))
+        except WrongSecret as wrong:
+            complain(words.of_error(wrong))
+    return client(secrets.read("passphrase of this device", None))
 
 
 async def _screen(client: Client, place: Place, asker: Asker) -> int:

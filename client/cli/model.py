@@ -11,12 +11,13 @@ from datetime import tzinfo
 from enum import Enum
 from typing import Literal
 
-from client import Message, MessageId, Problem, RoomChanged, RoomId, UserId
+from client import EpochChanged, Message, MessageId, Problem, RoomChanged, RoomId, UserId
 from client.cli import words
 from client.cli.text import clean, decoded, one_line
 
 GROUP_MS = 5 * 60 * 1000
 
+Entry = Message | RoomChanged | EpochChanged
 Receipts = Mapping[UserId, Literal["delivered", "read"]]
 
 
@@ -118,7 +119,7 @@ class Page:
     names: Mapping[UserId, str]
     direct: bool = True
     messages: Sequence[Message] = ()
-    changes: Sequence[RoomChanged] = ()
+    changes: Sequence[RoomChanged | EpochChanged] = ()
     unsent: Sequence[Unsent] = ()
     others: frozenset[UserId] = frozenset()
     receipts: Mapping[MessageId, Receipts] = field(default_factory=dict)
@@ -128,15 +129,17 @@ class Page:
 
 def conversation(page: Page, now_ms: int, zone: tzinfo | None = None) -> list[Row]:
     """The rows of a room, oldest first: by seq, whatever the clocks say; what is not sent yet comes last."""
-    entries: list[Message | RoomChanged] = sorted([*page.messages, *page.changes], key=lambda entry: entry.seq)
+    entries: list[Entry] = sorted([*page.messages, *page.changes], key=lambda entry: entry.seq)
     unread = sum(_is_new(entry, page) for entry in entries)
     rows: list[Row] = []
     last: Bubble | None = None
     told_new = False
     for entry in entries:
-        if isinstance(entry, RoomChanged):
-            rows.append(Notice(f"change:{entry.seq}", words.of_room_change(entry, page.names, page.me)))
-            last = None
+        if not isinstance(entry, Message):
+            said = words.of_change(entry, page.names, page.me)
+            if said:
+                rows.append(Notice(f"change:{entry.seq}", said))
+                last = None
             continue
         bubble = _bubble(entry, page, zone)
         if not told_new and _is_new(entry, page):
@@ -153,7 +156,7 @@ def conversation(page: Page, now_ms: int, zone: tzinfo | None = None) -> list[Ro
     return rows
 
 
-def _is_new(entry: Message | RoomChanged, page: Page) -> bool:
+def _is_new(entry: Entry, page: Page) -> bool:
     if not isinstance(entry, Message) or page.new is None or entry.sender == page.me or entry.refused:
         return False
     return page.new[0] < entry.seq <= page.new[1]
@@ -199,11 +202,10 @@ def form_of(message: Message, *, mine: bool) -> Form:
     """What can be shown of a message. One that this user's client refused is never text, though its body is there."""
     if message.refused and not mine:
         return Form.LATE
-    problem = getattr(message, "problem", None)
-    if problem is None and message.body is not None:
+    if message.problem is None and message.body is not None:
         return Form.TEXT
     known = {"locked": Form.LOCKED, "no_key": Form.NO_KEY, "not_verified": Form.NOT_VERIFIED}
-    return known.get(problem or "", Form.UNREADABLE)
+    return known.get(message.problem or "", Form.UNREADABLE)
 
 
 def instead(form: Form, author: str) -> str:

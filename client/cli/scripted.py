@@ -1,80 +1,22 @@
-"""One command, its output and its exit status: for scripts, and for those who like it short.
+"""Commands about messages, for scripts, and for those who like it short: `send`, `read`, `rooms`.
 
 Output goes to standard output, as text or as JSON; what went wrong goes to standard error. Text of others is always made harmless
 first, also when the output is no terminal, because it may end in one.
 """
 
 import asyncio
-import json
 import sys
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Iterable
-from enum import IntEnum
+from collections.abc import Iterable
 from typing import Any
 
-from client import (
-    Client,
-    LetterlockError,
-    Message,
-    Refused,
-    Room,
-    SendRefused,
-    SignedOut,
-    StoreInUse,
-    Unreachable,
-    UserId,
-)
+from client import Client, Message, Refused, Room, SendRefused, Unreachable, UserId
 from client.cli import deeds, words
 from client.cli.deeds import NotDone
 from client.cli.model import form_of, instead
-from client.cli.names import Names, folded, is_room_name, people, room_meant, short_id, title
+from client.cli.names import Names, is_room_name, people, room_meant, short_id, title
+from client.cli.output import Exit, Locked, as_json, complain, say
 from client.cli.text import clean, decoded, one_line
-
-
-class Exit(IntEnum):
-    """Exit statuses; docs/cli.md lists them."""
-
-    DONE = 0
-    NOT_DONE = 1
-    WRONG_USE = 2
-    SIGNED_OUT = 3
-    UNREACHABLE = 4
-    ASKS = 5  # another device of the user disagrees, and nobody is there to decide
-    IN_USE = 6
-    LOCKED = 7
-    INTERRUPTED = 130
-
-
-def exit_of(error: LetterlockError) -> Exit:
-    """The status that goes with an error."""
-    match error:
-        case SignedOut():
-            return Exit.SIGNED_OUT
-        case Unreachable():
-            return Exit.UNREACHABLE
-        case StoreInUse():
-            return Exit.IN_USE
-        case Refused(problem=problem) if problem.code in {"connection_changed", "devices_lag"}:
-            return Exit.ASKS
-        case Refused(problem=problem) if problem.may_retry:
-            return Exit.UNREACHABLE
-        case _:
-            return Exit.NOT_DONE
-
-
-def say(line: str) -> None:
-    """To standard output, at once: a reader may wait for it."""
-    print(line, flush=True)
-
-
-def complain(line: str) -> None:
-    """To standard error."""
-    print(f"letterlock: {line}", file=sys.stderr, flush=True)
-
-
-def as_json(value: object) -> str:
-    """One line of JSON in ASCII: no control character, and nothing that changes direction, gets through."""
-    return json.dumps(value, ensure_ascii=True)
 
 
 async def caught_up(client: Client, timeout_s: float) -> None:
@@ -130,6 +72,8 @@ async def send(client: Client, options: Namespace) -> Exit:
         client.queue(room.id, body)
         complain("kept on this device; it goes as soon as letterlock is connected")
         return Exit.DONE if options.later else Exit.UNREACHABLE
+    if client.keys.is_locked:
+        raise Locked("this device lacks keys of yours: `letterlock unlock` gets them")
     (message,) = client.queue(room.id, body)
     try:
         async with asyncio.timeout(options.timeout):
@@ -239,9 +183,11 @@ async def read(client: Client, options: Namespace) -> Exit:
     after = client.stored
     reader = Reader(client, rooms, options)
     reader.backlog()
+    if client.keys.is_locked:
+        complain("this device lacks keys of yours: `letterlock unlock` gets them")
     if options.follow:
         await reader.follow(after)
-    return Exit.DONE
+    return Exit.LOCKED if client.keys.is_locked else Exit.DONE
 
 
 async def rooms(client: Client, options: Namespace) -> Exit:
@@ -263,86 +209,3 @@ async def rooms(client: Client, options: Namespace) -> Exit:
         else:
             say(f"{short_id(room.id)}  {unread or '':>5}  {title(people(room, names, me))}")
     return Exit.DONE
-
-
-# Groups and contacts.
-
-
-async def group(client: Client, options: Namespace) -> Exit:
-    """Make and change groups."""
-    await caught_up(client, options.timeout)
-    if options.deed == "create":
-        room = await client.create_group([await deeds.user_called(client, name) for name in options.users])
-        say(as_json({"room": room.id}) if options.json else short_id(room.id))
-        return Exit.DONE
-    room = await room_called(client, options.room)
-    if room.kind != "group":
-        raise NotDone("that is no group")
-    match options.deed:
-        case "add":
-            await client.add_members(room.id, [await deeds.user_called(client, name) for name in options.users])
-        case "remove":
-            await client.remove_member(room.id, await _member(client, room, options.user))
-        case "role":
-            await client.set_role(room.id, await _member(client, room, options.user), options.role)
-        case "owner":
-            await client.hand_over(room.id, await _member(client, room, options.user))
-        case "leave":
-            await client.leave_room(room.id)
-        case _:
-            for member in room.members:
-                fields = {"user": member.user, "username": member.username, "role": member.role}
-                say(as_json(fields) if options.json else f"{one_line(member.username, 32):<32}  {member.role}")
-    return Exit.DONE
-
-
-async def _member(client: Client, room: Room, name: str) -> UserId:
-    known = next((member.user for member in room.members if member.username == folded(name)), None)
-    return await deeds.user_called(client, name, known)
-
-
-async def contacts(client: Client, options: Namespace) -> Exit:
-    """List contacts, requests and blocks, or change one."""
-    if options.deed is None:
-        try:
-            await caught_up(client, options.timeout)
-            await _in_step(client, options)
-        except Unreachable as error:
-            complain(f"{words.of_error(error)}: this is what is on this device")
-        for relation in client.connections.list():
-            if options.json:
-                fields = {"user": relation.user, "username": relation.username, "state": relation.state}
-                say(as_json(fields | {"blocked": relation.blocked, "blocked_by": relation.blocked_by}))
-            elif relation.state != "none" or any(relation.blocks):
-                say(f"{one_line(relation.username, 32):<32}  {words.of_relation(relation)}")
-        return Exit.DONE
-    await caught_up(client, options.timeout)
-    pressed = deeds.press(client, options.deed, folded(options.user))
-    options.mine.add(pressed.change.position)
-    try:
-        async with asyncio.timeout(options.timeout):
-            relation = await pressed
-    except TimeoutError as error:
-        raise Unreachable("no answer yet; it is tried again as soon as letterlock is connected") from error
-    say(f"{one_line(relation.username, 32)}: {words.of_relation(relation)}")
-    return Exit.DONE
-
-
-async def _in_step(client: Client, options: Namespace) -> None:
-    """Read what is new among connections; no longer, when a change that waits has a question for the user."""
-    step = asyncio.create_task(client.connections.sync())
-    asked = asyncio.create_task(options.asked.wait())
-    done, _ = await asyncio.wait({step, asked}, timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if step in done:
-        await step
-        return
-    step.cancel()
-    if not options.asked.is_set():
-        raise Unreachable
-    complain("a change of yours waits for an answer: the screen asks for it")
-
-
-COMMANDS: dict[str, Callable[[Client, Namespace], Awaitable[Exit]]] = {
-    "send": send, "read": read, "rooms": rooms, "group": group, "contacts": contacts,
-}  # fmt: skip

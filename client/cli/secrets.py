@@ -2,6 +2,7 @@
 command line, where every user of the machine can read them."""
 
 import getpass
+import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +25,16 @@ def read(what: str, source: str | None, *, stdin: TextIO | None = None, twice: b
     if not secret:
         raise WrongPlace(f"no {what} was given")
     return secret
+
+
+def write(path: str, secret: str) -> None:
+    """Put a secret into a new file that only its owner reads. Raises WrongPlace when there is one already."""
+    try:
+        file = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise WrongPlace(f"{path}: {error.strerror}") from error
+    with os.fdopen(file, "w", encoding="ascii") as opened:
+        opened.write(secret + "\n")
 
 
 def _first_line(what: str, source: str, stdin: TextIO) -> str:

@@ -97,7 +97,10 @@ class Window:
         first = self._messages[0].seq if self._messages and not self.is_whole else 0
         return Page(
             me=me, names=self._names, direct=room is None or room.kind == "direct", messages=self._messages,
-            changes=self._client.room_changes(self.room, after=first, limit=CHANGES),
+            changes=[
+                *self._client.room_changes(self.room, after=first, limit=CHANGES),
+                *self._client.reader_changes(self.room, after=first, limit=CHANGES),
+            ],
             unsent=[*self._between.values(), *self._unsent.values()],
             others=frozenset(member.user for member in room.members if member.user != me) if room else frozenset(),
             receipts={message: self._client.receipts(message) for message in own},

@@ -10,12 +10,16 @@ from rich.cells import cell_len
 
 from client import (
     ChangeConflict,
+    CryptoError,
     Device,
     DevicesLag,
+    EpochChanged,
+    KeysHeld,
     LetterlockError,
     MailboxDiverged,
     MalformedFrame,
     OfflineUnblock,
+    PassphraseNeeded,
     Problem,
     Refused,
     Relation,
@@ -25,6 +29,9 @@ from client import (
     StoreInUse,
     Unreachable,
     UserId,
+    WeakKdf,
+    WeakPassword,
+    WrongSecret,
 )
 from client.cli.text import cut, one_line, pad
 
@@ -45,6 +52,7 @@ _BY_CODE: Final[Mapping[str, str]] = {
     "connection_changed": "another of your devices has changed that in the meantime",
     "devices_lag": "other devices of yours have not heard of the block yet",
     "keys_missing": "this account has no keys yet",
+    "keys_held": "somebody here has other keys than those that you verified: compare the safety number again (/verify)",
     "device_not_listed": "this device is not among your listed devices any more: sign in again",
 }
 _TOO_LARGE = "connections"
@@ -76,6 +84,10 @@ def of_error(error: LetterlockError) -> str:
             return "not lifted: " + _BY_CODE["devices_lag"]
         case ChangeConflict():
             return "not done: " + _BY_CODE["connection_changed"]
+        case KeysHeld():
+            return (
+                "somebody here has other keys than those that you verified: compare the safety number again (/verify)"
+            )
         case Refused(problem=problem):
             return of_problem(problem)
         case Unreachable():
@@ -88,6 +100,18 @@ def of_error(error: LetterlockError) -> str:
             return "this profile belongs to another account: use another --profile"
         case OfflineUnblock():
             return "on this server a block is lifted only while connected"
+        case WeakPassword():
+            return f"too weak: {one_line(str(error), 200)}"
+        case WrongSecret():
+            return "that does not open your keys"
+        case PassphraseNeeded():
+            return "the keys of this profile are under a passphrase"
+        case WeakKdf():
+            return "the server asks for too weak a protection of your password: nothing was sent to it"
+        case CryptoError(code="bad_recovery_key"):
+            return "that is no recovery key: something is mistyped"
+        case CryptoError(code=code):
+            return f"what the server says about keys cannot be trusted ({one_line(code, 40)})"
         case MalformedFrame():
             return "the server said something that this version does not understand"
         case _:
@@ -179,6 +203,19 @@ def of_device(device: Device, now: int) -> str:
     elif device.last_seen_at is not None:
         seen = f"seen {in_words(max(now - device.last_seen_at, 0) / 1000)} ago"
     return f"{pad(one_line(device.name, 32), 32)}  {seen}"
+
+
+def of_change(change: RoomChanged | EpochChanged, names: Mapping[UserId, str], me: UserId) -> str:
+    """Something that happened in a room and is no message; empty for what nobody has to be told."""
+    if isinstance(change, RoomChanged):
+        return of_room_change(change, names, me)
+    parts = (
+        (change.added, "can read from here on"),
+        (change.removed, "cannot read any more from here on"),
+        (change.rekeyed, "has new keys" if len(change.rekeyed) == 1 else "have new keys"),
+    )
+    said = [(", ".join("you" if user == me else names[user] for user in users), what) for users, what in parts if users]
+    return "; ".join(f"{who} {'have new keys' if who == 'you' and 'keys' in what else what}" for who, what in said)
 
 
 def of_room_change(change: RoomChanged, names: Mapping[UserId, str], me: UserId) -> str:

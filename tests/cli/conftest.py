@@ -1,6 +1,7 @@
 """People in front of the messenger, on the live system: what they type, and what they see in 80 by 24."""
 
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from client import Client
+from client import FLOOR, Client
 from client.cli.place import Place
 from client.cli.questions import Asker
 from client.cli.tui.app import Letterlock
@@ -44,8 +45,13 @@ class People:
     async def device(self, **options: Any) -> Somebody:
         """A device that nobody has signed in on."""
         self._made += 1
-        place = Place(self.folder / f"{self._made}.db", options.pop("url", self.url))
+        return await self.at(Place(self.folder / f"{self._made}.db", options.pop("url", self.url)), **options)
+
+    async def at(self, place: Place, **options: Any) -> Somebody:
+        """The device whose store this is."""
         asker = Asker()
+        # The least of Argon2id that clients take: these passwords guard nothing.
+        options = {"strength": FLOOR, **options}
         client = Client(place.url, place.store, on_conflict=asker.on_conflict, on_lag=asker.on_lag, **options)
         return Somebody(await self._closing.enter_async_context(client), place, asker)
 
@@ -53,6 +59,7 @@ class People:
         """Somebody new, connected."""
         who = await self.device(**options)
         await who.client.register(f"{name}.{secrets.token_hex(4)}", PASSWORD, device_name="phone")
+        who.client.keys.confirm_recovery_key()
         return await connected(who)
 
     async def another_device(self, of: Somebody, name: str = "tablet", **options: Any) -> Somebody:
@@ -66,6 +73,12 @@ async def connected(who: Somebody) -> Somebody:
     who.client.connect()
     await who.client.caught_up()
     return who
+
+
+def set_clock_back(who: Somebody, seconds: float) -> None:
+    """A device whose store was restored from an old copy, and whose clock is wrong: it does not know what it has stamped."""
+    who.client._store.database.run("UPDATE facts SET value = 1000 WHERE name = 'last_sent_at'")
+    who.client._sender._now_ms = lambda: time.time_ns() // 1_000_000 - int(seconds * 1000)
 
 
 class Terminal:

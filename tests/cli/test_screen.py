@@ -1,14 +1,15 @@
 """The main stories on the screen, typed and read in 80 by 24."""
 
 import json
-import time
+import re
 from contextlib import AsyncExitStack
 
 from client import State
+from client.cli.keywords import key_groups
 from client.cli.tui.chat import Chat
 from client.cli.tui.lists import Transcript
 from tests.cast import until
-from tests.cli.conftest import PASSWORD, People, connected, terminal
+from tests.cli.conftest import PASSWORD, People, connected, set_clock_back, terminal
 
 
 async def test_alice_signs_up_and_writes_to_bob(people):
@@ -18,9 +19,21 @@ async def test_alice_signs_up_and_writes_to_bob(people):
         await screen.types("", "down", "enter")
         await screen.sees("User name", "The same password again")
         name = f"alice.{bob.name[-8:]}"
-        for line in (name, PASSWORD, PASSWORD):
+        for line in (name, "password1", "password1"):
             await screen.says(line)
+        await screen.sees("too weak", "Sign up")
+        for line in (PASSWORD, PASSWORD):
+            await screen.says(line)
+        await screen.sees("This is your recovery key", "To confirm, type the groups")
+        key = device.client.keys.recovery_key
+        assert all(group in screen.text for group in key_groups(key))
+        await screen.says("abcd efgh")
+        await screen.sees("that is not what stands there")
+        first, second = map(int, re.findall(r"groups (\d+) and (\d+)", screen.text)[0])
+        await screen.types("", "ctrl+u")
+        await screen.says(f"{key_groups(key)[first - 1]} {key_groups(key)[second - 1]}")
         await screen.sees("● live", f"You are {name}")
+        assert device.client.keys.recovery_key is None
 
         await screen.says(f"/chat {bob.name}")
         await screen.sees("you began the conversation")
@@ -182,16 +195,16 @@ async def test_who_is_blocked_is_not_written_to(people):
         await screen.sees_no("⊘")
 
 
-async def test_a_late_message_is_told_and_not_shown(people, cast):
-    bob = await people.person("bob")
-    mallory = await cast.person("mallory")
-    room = await mallory.phone.posts("rooms", {"kind": "direct", "peer": bob.client.me.user}, status=201)
+async def test_a_late_message_is_told_and_not_shown(people):
+    bob, mallory = await people.person("bob"), await people.person("mallory")
+    room = await mallory.client.direct_room(bob.client.me.user)
     async with terminal(bob) as screen:
-        await mallory.sends(room["id"], b"first")
+        await mallory.client.send(room.id, b"first")
         await screen.sees("first")
         await screen.types("", "ctrl+n")
         await screen.sees("1 new")
-        await mallory.sends(room["id"], b"a secret out of its time", sent_at=1_000)
+        set_clock_back(mallory, 60)
+        await mallory.client.send(room.id, b"a secret out of its time")
         await screen.sees("came too late")
         assert "a secret" not in screen.text
 
@@ -204,16 +217,25 @@ async def test_a_message_that_others_refused_as_late_can_be_sent_again(people):
         await screen.types("", "alt+1")
         await screen.says("in time")
         await screen.sees("✓✓")
-        # A device whose store was restored from an old copy does not know what it has stamped.
-        alice.client._store.database.run("UPDATE facts SET value = 1000 WHERE name = 'last_sent_at'")
-        alice.client._sender._now_ms = lambda: time.time_ns() // 1_000_000 - 60_000
+        set_clock_back(alice, 60)
         await screen.says("out of time")
         await screen.sees(f"Refused by {bob.name}: it came", "/again")
-        alice.client._sender._now_ms = lambda: time.time_ns() // 1_000_000
+        set_clock_back(alice, 0)
 
         await screen.says("/again")
 
         await until(lambda: next(m.body for m in bob.client.messages(room.id) if not m.refused) == b"out of time")
+
+
+async def test_what_nobody_can_be_shown_to_have_written_is_not_shown(people, cast):
+    bob, mallory = await people.person("bob"), await cast.person("mallory")
+    room = await mallory.phone.posts("rooms", {"kind": "direct", "peer": bob.client.me.user}, status=201)
+    await mallory.sends(room["id"], b"believe me")
+    async with terminal(bob) as screen:
+        await screen.sees("It cannot be", "1 unread")
+        await screen.types("", "ctrl+n")
+        await screen.sees(f"It cannot be verified that {mallory.username}", "wrote this")
+        assert "believe me" not in screen.text
 
 
 async def test_hostile_text_changes_nothing_on_the_screen(people):

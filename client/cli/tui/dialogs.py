@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from client import LetterlockError, Refused
+from client import LetterlockError, Refused, WeakPassword, WrongSecret
 from client.cli import words
 
 T = TypeVar("T")
@@ -152,7 +152,8 @@ class Form(ModalScreen[T | None], Generic[T]):
             answer = await self._submit(self.values)
         except LetterlockError as error:
             self._say(words.of_error(error))
-            if isinstance(error, Wrong) or (isinstance(error, Refused) and error.code == "bad_credentials"):
+            wrong = isinstance(error, Wrong | WeakPassword | WrongSecret)
+            if wrong or (isinstance(error, Refused) and error.code == "bad_credentials"):
                 self._ask_secrets_again()
         else:
             self.dismiss(answer)

@@ -12,9 +12,11 @@ from textual.widgets.option_list import Option
 
 from client import Client, SignedIn
 from client.cli.accounts import host_name
+from client.cli.names import folded
 from client.cli.place import is_in_the_open
 from client.cli.text import one_line
-from client.cli.tui.dialogs import Field, Form, Wrong
+from client.cli.tui import keys
+from client.cli.tui.dialogs import Field, Form
 
 WELCOME = """\
 Letterlock
@@ -46,6 +48,7 @@ class Entrance(Screen[None]):
                 yield OptionList(
                     Option("Sign in", id="sign-in"),
                     Option("Sign up: make an account", id="sign-up"),
+                    Option("Sign in with the recovery key: the password is lost", id="recover"),
                     Option("Quit", id="quit"),
                     markup=False,
                     compact=True,
@@ -66,6 +69,8 @@ class Entrance(Screen[None]):
                 self.run_worker(self._sign_in())
             case "sign-up":
                 self.run_worker(self._sign_up())
+            case "recover":
+                self.run_worker(self._recover())
             case _:
                 self.app.exit(0)
 
@@ -78,11 +83,10 @@ class Entrance(Screen[None]):
 
         async def enter(values: dict[str, str]) -> SignedIn:
             return await self._client.sign_in(
-                values["username"].strip(), values["password"], device_name=values["device"]
+                folded(values["username"]), values["password"], device_name=values["device"]
             )
 
-        if await self.app.push_screen_wait(Form("Sign in", "", fields, enter, verb="sign in")):
-            self._entered()
+        await self._enter(Form("Sign in", "", fields, enter, verb="sign in"))
 
     async def _sign_up(self) -> None:
         fields = [
@@ -93,14 +97,36 @@ class Entrance(Screen[None]):
         ]
 
         async def enter(values: dict[str, str]) -> SignedIn:
-            if values["password"] != values["again"]:
-                raise Wrong("the two passwords differ")
             return await self._client.register(
-                values["username"].strip(), values["password"], device_name=values["device"]
+                folded(values["username"]), keys.chosen(values), device_name=values["device"]
             )
 
-        if await self.app.push_screen_wait(Form("Sign up", "", fields, enter, verb="sign up")):
-            self._entered()
+        await self._enter(
+            Form("Sign up", "", fields, enter, verb="sign up", remark=lambda values: keys.remark(values, ()))
+        )
 
-    def _entered(self) -> None:
-        self.post_message(self.Entered())
+    async def _recover(self) -> None:
+        fields = [
+            Field("username", "User name", self._username),
+            Field("key", "Recovery key: 48 letters, spaces do not matter", secret=True),
+            Field("password", "A new password (empty: keep the old one)", secret=True, optional=True),
+            Field("again", "The new password again", secret=True, optional=True),
+            Field("device", "Name of this device", host_name()),
+        ]
+
+        async def enter(values: dict[str, str]) -> SignedIn:
+            return await self._client.recover(
+                folded(values["username"]), values["key"], device_name=values["device"],
+                new_password=keys.chosen(values) or None,
+            )  # fmt: skip
+
+        await self._enter(
+            Form(
+                "Sign in with the recovery key", "", fields, enter, verb="sign in", remark=lambda v: keys.remark(v, ())
+            )
+        )
+
+    async def _enter(self, form: Form[SignedIn]) -> None:
+        if await self.app.push_screen_wait(form):
+            await keys.show_recovery_key(self.app, self._client)
+            self.post_message(self.Entered())

@@ -161,6 +161,8 @@ DEEDS: dict[str, Deed] = {
     "password": keys.password,
     "recovery": keys.recovery,
     "unlock": keys.unlock,
+    "passphrase": keys.passphrase,
+    "reset": keys.reset,
     "connect": _connect,
     "sign-out": _sign_out,
     "quit": _quit,

@@ -1,8 +1,12 @@
 """The account and its devices, as calls of the client."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from client.errors import LetterlockError
+from client.keys import Keys
 from client.protocol.answers import Device, SignedIn, decode_device
 from client.protocol.ids import DeviceId, UserId
 from client.session import Session
@@ -12,6 +16,61 @@ class AccountCalls:
     """Part of `Client`."""
 
     _session: Session
+    _keys: Keys | None
+
+    def _carry(self) -> None:
+        raise NotImplementedError
+
+    async def register(
+        self, username: str, password: str, *, device_name: str, check_strength: bool = True
+    ) -> SignedIn:
+        """Make an account, with this as its first device. `keys.recovery_key` is then to be shown. Raises WeakPassword.
+
+        Without an answer it may have been made all the same: register again, or sign in.
+        """
+        with self._carrying():
+            if self._keys is None:
+                form = {"username": username, "password": password, "device_name": device_name}
+                return await self._session.enter("accounts/register", form)
+            return await self._keys.account.register(
+                username, password, device_name=device_name, strength=self._keys.strength, check_strength=check_strength
+            )
+
+    async def sign_in(self, username: str, password: str, *, device_name: str) -> SignedIn:
+        """Make this a device of an account. Raises WeakKdf, RolledBack and the like when the server is not to be trusted.
+
+        When this fails with `is_signed_in`, the device is one, without keys: `keys.unlock` goes on.
+        """
+        with self._carrying():
+            if self._keys is None:
+                form = {"username": username, "password": password, "device_name": device_name}
+                return await self._session.enter("accounts/sign-in", form)
+            return await self._keys.account.sign_in(username, password, device_name=device_name)
+
+    async def recover(
+        self, username: str, recovery_key: str, *, device_name: str, new_password: str | None = None,
+        check_strength: bool = True,
+    ) -> SignedIn:  # fmt: skip
+        """Make this a device of an account by its recovery key; with another password from now on, if one is given."""
+        with self._carrying():
+            return await self.keys.account.recover(
+                username, recovery_key, device_name=device_name, new_password=new_password,
+                strength=self.keys.strength, check_strength=check_strength,
+            )  # fmt: skip
+
+    @contextmanager
+    def _carrying(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._carry()
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of this user and of others. Raises LetterlockError for a client with another sealer."""
+        if self._keys is None:
+            raise LetterlockError("this client has no keys")
+        return self._keys
 
     @property
     def me(self) -> SignedIn:

@@ -20,7 +20,6 @@ from client.errors import LetterlockError, SignedOut
 from client.events import Hub, KeysUnlocked, State
 from client.keeper import Keeper
 from client.keys import Keys
-from client.protocol.answers import SignedIn
 from client.protocol.ids import RoomId
 from client.reading import ReadingCalls
 from client.receiving import Receiver
@@ -115,55 +114,16 @@ class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
         await self._rest.close()
         self._store.close()
 
-    # Signing in.
-
-    async def register(
-        self, username: str, password: str, *, device_name: str, check_strength: bool = True
-    ) -> SignedIn:
-        """Make an account, with this as its first device. `keys.recovery_key` is then to be shown. Raises WeakPassword."""
-        if self._keys is None:
-            form = {"username": username, "password": password, "device_name": device_name}
-            signed_in = await self._session.enter("accounts/register", form)
-        else:
-            signed_in = await self._keys.account.register(
-                username, password, device_name=device_name, strength=self._keys.strength, check_strength=check_strength
-            )
-        self._carry()
-        return signed_in
-
-    async def sign_in(self, username: str, password: str, *, device_name: str) -> SignedIn:
-        """Make this a device of an account. Raises WeakKdf, RolledBack and the like when the server is not to be trusted."""
-        if self._keys is None:
-            form = {"username": username, "password": password, "device_name": device_name}
-            signed_in = await self._session.enter("accounts/sign-in", form)
-        else:
-            signed_in = await self._keys.account.sign_in(username, password, device_name=device_name)
-        self._carry()
-        return signed_in
-
-    async def recover(
-        self, username: str, recovery_key: str, *, device_name: str, new_password: str | None = None
-    ) -> SignedIn:
-        """Make this a device of an account by its recovery key; with another password from now on, if one is given."""
-        signed_in = await self.keys.account.recover(
-            username, recovery_key, device_name=device_name, new_password=new_password, strength=self.keys.strength
-        )
-        self._carry()
-        return signed_in
+    # Signing in: client/accounts.py.
 
     async def sign_out(self) -> None:
         """Have this device revoked. The mailbox stays in the store, sealed; the keys do not."""
         await self.disconnect()
-        await self._session.leave()
-        if self._keys is not None:
-            self._keys.own.forget()
-
-    @property
-    def keys(self) -> Keys:
-        """Keys of this user and of others. Raises LetterlockError for a client with another sealer."""
-        if self._keys is None:
-            raise LetterlockError("this client has no keys")
-        return self._keys
+        try:
+            await self._session.leave()
+        finally:
+            if self._keys is not None:
+                self._keys.own.forget()
 
     # Connections: the rest is in `self.connections`.
 

@@ -2,20 +2,32 @@
 
 keyring     this device's keys at rest
 opening     the vault, opened and checked
-account     sign-up, sign-in, revoking, passwords: what changes the user's keys
-directory   other users' documents, pinned and verified
+publishing  requests that change the user's keys, kept until they are answered
+changing    revoking, passwords, the recovery key, beginning again
+account     sign-up and sign-in
+rotation    how old the user's encryption key is
+watching    whether this device has all keys, and what the user's other devices do
+directory   other users' documents, pinned
+verifying   comparing keys with somebody
+passwords   how good a password must be
 """
 
 from collections.abc import Callable
 
-from client.crypto import safety
-from client.crypto.kdf import STANDARD, Kdf, Strength
+from client.crypto import recovery
+from client.crypto.kdf import STANDARD, Strength
+from client.crypto.userkeys import UserKeys
 from client.errors import LetterlockError
 from client.events import Hub
-from client.keys.account import Account, WeakPassword, check_password
+from client.keys.account import Account
+from client.keys.changing import Changes
 from client.keys.directory import Directory
 from client.keys.keyring import Keyring, PassphraseNeeded
 from client.keys.opening import Secret, password_of
+from client.keys.passwords import WeakPassword, check_password
+from client.keys.publishing import Publisher
+from client.keys.verifying import Verifier
+from client.keys.watching import Watch
 from client.protocol.ids import DeviceId, UserId
 from client.session import Session
 from client.store import Store
@@ -37,18 +49,20 @@ class Keys:
         self.strength = strength
         self.own = Keyring(store.keys, passphrase, strength=strength)
         self.others = Directory(store.keys, session, hub, self._own_changed, now_s)
-        self.account = Account(session, self.own, self.others, hub, on_unlocked=on_unlocked, now_s=now_s)
+        publisher = Publisher(session, self.own, self.others)
+        self.watch = Watch(session, self.own, self.others, publisher, hub, on_unlocked=on_unlocked, now_s=now_s)
+        self._changes = Changes(session, self.own, self.others, publisher, self.watch)
+        self.account = Account(session, self.own, publisher, self._changes, self.watch)
+        self._verifier = Verifier(session, self.others)
 
-    async def _own_changed(self, document: object) -> None:
-        me = self.others.known(self._session.signed_in.user)
-        if me is not None:
-            await self.account.own_changed(me)
+    async def _own_changed(self, document: UserKeys | None) -> None:
+        await self.watch.own_changed(document)
 
     # The recovery key.
 
     @property
     def recovery_key(self) -> str | None:
-        """The recovery key's text, from when it was made until `confirm_recovery_key`: show it, and have it written down."""
+        """The recovery key's text, from when it is the account's until `confirm_recovery_key`: have it written down."""
         return self.own.ring.recovery_key
 
     def confirm_recovery_key(self) -> None:
@@ -57,39 +71,50 @@ class Keys:
 
     async def new_recovery_key(self, password: str) -> str:
         """Another recovery key; the old one opens nothing any more. Raises WrongSecret."""
-        return await self.account.new_recovery_key(await self._secret(password))
+        return await self._changes.new_recovery_key(await self._secret(password))
 
     # The vault.
 
     @property
     def is_locked(self) -> bool:
         """Whether this device lacks a key of its user: then some messages do not open before `unlock`."""
-        return self.account.is_locked
+        return self.watch.is_locked
 
     async def unlock(self, password: str) -> None:
         """Get from the vault what this device lacks. Raises WrongSecret."""
         await self.account.join(await self._secret(password))
 
-    check = unlock  # devices that were signed out without the password are closed in the document, too
+    async def check(self, password: str) -> None:
+        """Close in the document what was signed out without the password; those devices get no key from then on."""
+        await self.unlock(password)
 
-    async def change_password(self, old: str, new: str, *, check_strength: bool = True) -> None:
-        """Another password, for signing in and for the vault. Raises WeakPassword, WrongSecret."""
+    async def change_password(
+        self, old: str | None, new: str, *, recovery_key: str | None = None, check_strength: bool = True
+    ) -> None:
+        """Another password, for signing in and for the vault. The recovery key does as well as the old one.
+
+        Raises WeakPassword, WrongSecret, BadRecoveryKey.
+        """
         if check_strength:
             check_password(new, self._session.signed_in.username)
-        await self.account.change_password(await self._secret(old), new, self.strength)
+        if recovery_key is not None:
+            secret = Secret(recovery_key=recovery.from_text(recovery_key))
+        elif old is not None:
+            secret = await self._secret(old)
+        else:
+            raise LetterlockError("the old password or the recovery key is needed")
+        await self._changes.change_password(secret, new, self.strength)
 
     async def revoke_device(self, device: DeviceId, password: str) -> None:
         """Sign another device out, and keep it from everything that is sealed from now on. Raises WrongSecret."""
-        await self.account.revoke_device(device, await self._secret(password))
+        await self._changes.revoke_device(device, await self._secret(password))
 
     async def reset(self, password: str) -> str:
         """Give up all keys and begin again with a new identity, when neither password nor recovery key opens the vault.
 
         Devices that sign in later read nothing that was sealed before; contacts are warned. Returns the new recovery key.
         """
-        name = self._session.signed_in.username
-        secret = await password_of(self._session, name, password)
-        return await self.account.reset(secret, Kdf.read(await self._session.ask(f"accounts/kdf?username={name}")))
+        return await self._changes.reset(await self._secret(password))
 
     async def _secret(self, password: str) -> Secret:
         return await password_of(self._session, self._session.signed_in.username, password)
@@ -102,24 +127,22 @@ class Keys:
 
     async def safety_number(self, user: UserId) -> str:
         """60 digits, the same for both: compare them over another channel. Raises LetterlockError without the user's keys."""
-        me = self._session.signed_in.user
-        found = await self.others.get([me, user])
-        if me not in found or user not in found:
-            raise LetterlockError("the keys of this user cannot be had")
-        return safety.safety_number(me, found[me].identity, user, found[user].identity)
+        return await self._verifier.safety_number(user)
+
+    async def verify(self, user: UserId, on: bool = True, *, number: str | None = None) -> None:
+        """The user has compared the safety number that was shown last (or this one); or takes that back (`on=False`).
+
+        Raises IdentityChanged when the keys are others than those that were compared.
+        """
+        await self._verifier.verify(user, number, on=on)
 
     def qr_text(self) -> str:
         """What a code says that the other one scans. Raises LetterlockError before there are keys."""
-        me = self._session.signed_in.user
-        document = self.others.known(me)
-        if document is None:
-            raise LetterlockError("this user has no keys yet")
-        return safety.qr_text(me, document.identity)
+        return self._verifier.code()
 
-    async def verify(self, user: UserId, on: bool = True) -> None:
-        """The user has compared the safety number; or takes that back."""
-        await self.others.get([user])
-        self.others.verify(user, on=on)
+    async def scanned(self, text: str) -> UserId:
+        """Somebody's code was scanned from their screen: they are verified. Raises BadEncoding, IdentityChanged."""
+        return await self._verifier.scanned(text)
 
     def is_verified(self, user: UserId) -> bool:
         """Whether the present identity of this user was compared."""

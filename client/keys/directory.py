@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from client.crypto import pins, userkeys
-from client.crypto.errors import CryptoError
+from client.crypto.errors import CryptoError, RolledBack
 from client.crypto.errors import IdentityChanged as OtherIdentity
 from client.crypto.pins import Pin
 from client.crypto.userkeys import DeviceKey, UserKeys
@@ -28,10 +28,13 @@ IN_MEMORY: Final = 2_000
 
 
 class Directory:
-    """What this device knows of users' keys. `on_own`: awaited with a newer document of this user's own."""
+    """What this device knows of users' keys.
+
+    `on_own`: awaited with a newer document of this user's own; with None when the server tells one of another identity.
+    """
 
     def __init__(
-        self, store: KeyStore, session: Session, hub: Hub, on_own: Callable[[UserKeys], Awaitable[None]],
+        self, store: KeyStore, session: Session, hub: Hub, on_own: Callable[[UserKeys | None], Awaitable[None]],
         now_s: Callable[[], int],
     ) -> None:  # fmt: skip
         self._store = store
@@ -79,6 +82,8 @@ class Directory:
                     return await self.take(user, userkeys.read(envelope, user))
                 except CryptoError as error:
                     logger.warning("a key document of %s is not taken: %s", user, error)
+                    if isinstance(error, OtherIdentity):
+                        await self._on_own(None)
         return None
 
     async def take(self, user: UserId, fresh: UserKeys) -> UserKeys:
@@ -89,15 +94,7 @@ class Directory:
         known = self.known(user)
         if known is not None and fresh.digest == known.digest:
             return known
-        is_other = False
-        if known is not None:
-            try:
-                pins.follow(Pin.of(known), fresh, known)
-            except OtherIdentity:
-                # Of one's own identity no server says what it is (account.py checks it against the vault).
-                if self._is_me(user):
-                    raise
-                is_other = True
+        is_other = known is not None and self._check_follows(known, fresh)
         self.pin(user, fresh)
         if is_other:
             self._hub.tell(IdentityChanged(user, self.is_held(user)))
@@ -105,14 +102,48 @@ class Directory:
             await self._on_own(fresh)
         return fresh
 
+    def _check_follows(self, known: UserKeys, fresh: UserKeys) -> bool:
+        """Whether it begins another identity. Raises CryptoError for a document that may not follow."""
+        try:
+            pins.follow(Pin.of(known), fresh, known)
+        except OtherIdentity:
+            # Of one's own identity no server says what it is: `check_own`.
+            if self._is_me(known.user):
+                raise
+            left = self._left(known.user, fresh.identity)
+            if left is not None:
+                # Back to what was given up: then no further back than where it was.
+                pins.follow(Pin.of(left), fresh, left)
+            return True
+        return False
+
+    def _left(self, user: UserId, identity: bytes) -> UserKeys | None:
+        """The newest document of an identity that another has followed."""
+        return next((old for old, ended in self._olders(user) if old.identity == identity and ended is not None), None)
+
+    def check_own(self, fresh: UserKeys) -> None:
+        """Whether one's own document, which the vault agrees with, may follow what is known here.
+
+        Another identity may, since no server can make a vault: the user began again on another device. Raises RolledBack
+        for an identity from before that, and what `pins.follow` raises.
+        """
+        known = self.known(fresh.user)
+        if known is None:
+            return
+        if known.identity == fresh.identity:
+            pins.follow(Pin.of(known), fresh, known)
+        elif self._left(fresh.user, fresh.identity) is not None:
+            raise RolledBack("the server tells of keys that this user has given up")
+
     def pin(self, user: UserId, document: UserKeys) -> None:
-        """Take this document as it is: it was made here, or checked against the vault."""
+        """Take this document as it is: it follows, was made here, or was checked against the vault."""
         before = self.known(user)
         if before is not None and before.identity != document.identity:
             # What its devices signed until now stays readable; from now on they sign nothing.
-            self._store.keep_older(user, before.seq, before.json(), ended=self._now_s())
+            self._store.replace(user, document.json(), (before.seq, before.json()), ended=self._now_s())
             self._older.pop(user, None)
-        self._store.pin(user, document.json())
+        else:
+            self._store.pin(user, document.json())
         self._documents[user] = document
 
     def _is_me(self, user: UserId) -> bool:

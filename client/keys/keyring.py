@@ -16,6 +16,7 @@ from client.crypto.encoding import b64, ctx, unb64
 from client.crypto.errors import BadSeal, WrongSecret
 from client.crypto.kdf import Kdf, Strength, split
 from client.crypto.keys import EncryptionKey
+from client.crypto.userkeys import DeviceKey
 from client.errors import LetterlockError
 from client.protocol.ids import DeviceId
 from client.store.keys import Keys as KeyStore
@@ -29,9 +30,42 @@ class PassphraseNeeded(LetterlockError):
     """The keys in this store are under a passphrase."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request that may have come through, and what it brings if it did: an encryption key, a recovery key (its text).
+
+    `device`: who sends it. `is_reset`: the key is the first one of a new identity. `is_whole`: nothing was left out of what
+    is kept, so it can be sent again.
+    """
+
+    method: str
+    path: str
+    body: dict[str, Any] = field(repr=False)
+    device: DeviceId
+    if_match: int | None = None
+    key: EncryptionKey | None = field(default=None, repr=False)
+    recovery_key: str | None = field(default=None, repr=False)
+    is_reset: bool = False
+    is_whole: bool = True
+
+    def json(self) -> dict[str, Any]:
+        """As it is written."""
+        key = None if self.key is None else write_keys([self.key])
+        return {name: getattr(self, name) for name in self.__slots__} | {"key": key}
+
+    @classmethod
+    def read(cls, kept: dict[str, Any]) -> Self:
+        """As it was written."""
+        return cls(**(kept | {"key": None if kept["key"] is None else read_keys(kept["key"], 1)[0]}))
+
+
 @dataclass(frozen=True)
 class Ring:
-    """What is kept. `pending`: a request that may have come through; `recovery_key`: its text, until the user has it."""
+    """What is kept.
+
+    `recovery_key`: its text, until the user has it. `registering`: the name under which an account may just have been made,
+    and the parameters of its password.
+    """
 
     storage: bytes = field(repr=False)
     device: DeviceId | None = None
@@ -39,7 +73,8 @@ class Ring:
     box: bytes | None = field(default=None, repr=False)
     encryption: tuple[EncryptionKey, ...] = field(default=(), repr=False)
     recovery_key: str | None = field(default=None, repr=False)
-    pending: dict[str, Any] | None = field(default=None, repr=False)
+    pending: Pending | None = field(default=None, repr=False)
+    registering: dict[str, Any] | None = None
 
     def json(self) -> dict[str, Any]:
         """As it is written."""
@@ -50,7 +85,8 @@ class Ring:
             "box": None if self.box is None else b64(self.box),
             "encryption": write_keys(self.encryption),
             "recovery_key": self.recovery_key,
-            "pending": self.pending,
+            "pending": None if self.pending is None else self.pending.json(),
+            "registering": self.registering,
         }
 
     @classmethod
@@ -63,7 +99,8 @@ class Ring:
             None if kept["box"] is None else unb64(kept["box"], 32),
             read_keys(kept["encryption"], MOST_VERSIONS) if kept["encryption"] else (),
             kept["recovery_key"],
-            kept["pending"],
+            None if kept["pending"] is None else Pending.read(kept["pending"]),
+            kept["registering"],
         )
 
 
@@ -101,6 +138,7 @@ class Keyring:
         self._kdf = None if passphrase is None else Kdf.fresh(*([strength] if strength else []))
         self._secret = None if passphrase is None or self._kdf is None else split(passphrase, self._kdf).wrap
         self._keep(self.ring)
+        self._store.scrub()
 
     def _keep(self, ring: Ring) -> None:
         if self._secret is None or self._kdf is None:
@@ -137,16 +175,23 @@ class Keyring:
             raise LetterlockError("this device has no keys yet")
         return X25519PrivateKey.from_private_bytes(self.ring.box)
 
+    def listing(self, since_s: int) -> DeviceKey:
+        """This device as its user's document lists it."""
+        assert self.ring.device is not None, "the keys were made for a device"
+        public, box = self.device_key.public_key(), self.box_key.public_key()
+        return DeviceKey(self.ring.device, public.public_bytes_raw(), since_s, None, box.public_bytes_raw())
+
     def begin(self, device: DeviceId) -> None:
         """Keys for this device, unless it has them. Those of an earlier sign-in are gone."""
         if self.ring.device == device and self.is_made:
             return
-        signing, box = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
-        self._keep(Ring(self.ring.storage, device, signing.private_bytes_raw(), box.private_bytes_raw()))
+        signing, box = Ed25519PrivateKey.generate().private_bytes_raw(), X25519PrivateKey.generate().private_bytes_raw()
+        self._keep(replace(self.ring, device=device, signing=signing, box=box, encryption=(), registering=None))
 
     def forget(self) -> None:
         """Signed out: nothing that comes can be opened, nothing can be signed. What the store keeps sealed stays so."""
         self._keep(Ring(self.ring.storage))
+        self._store.scrub()
 
     # The user's encryption keys.
 
@@ -173,14 +218,29 @@ class Keyring:
         return True
 
     def only(self, *keys: EncryptionKey) -> None:
-        """Keep these and no others: a new identity begins."""
-        self._keep(replace(self.ring, encryption=keys))
+        """Keep these and no others: so the vault has them."""
+        if keys != self.ring.encryption:
+            self._keep(replace(self.ring, encryption=keys))
 
     # What is under way.
 
-    def wait_for(self, pending: dict[str, Any] | None, **changes: Any) -> None:
-        """Note the request that is sent next; None: it has been answered."""
-        self._keep(replace(self.ring, pending=pending, **changes))
+    def registers(self, username: str, kdf: Kdf) -> None:
+        """An account is being made."""
+        self._keep(replace(self.ring, registering={"username": username, "kdf": kdf.json()}))
+
+    def wait_for(self, pending: Pending | None) -> None:
+        """Note the request that is sent next; None: it came to nothing."""
+        if pending != self.ring.pending:
+            self._keep(replace(self.ring, pending=pending))
+
+    def settle(self, pending: Pending) -> None:
+        """It has been taken: what it brings is this device's from now on."""
+        kept = () if pending.is_reset else self.ring.encryption
+        merged = {key.version: key for key in (*kept, *([pending.key] if pending.key else []))}
+        self._keep(replace(
+            self.ring, pending=None, encryption=tuple(merged[version] for version in sorted(merged)),
+            recovery_key=pending.recovery_key or self.ring.recovery_key,
+        ))  # fmt: skip
 
     def show_recovery_key(self, text: str | None) -> None:
         """Keep the recovery key's text until the user has written it down; None: it is."""

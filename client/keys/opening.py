@@ -1,6 +1,7 @@
 """The vault, opened for one change: with the password or with the recovery key, checked against the user's own document."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -22,9 +23,10 @@ TRIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What the user knows: the two keys of the password, or the recovery key (32 bytes)."""
+    """What the user knows: the two keys of the password, with the parameters that made them; or the recovery key (32 bytes)."""
 
     password: PasswordKeys | None = field(default=None, repr=False)
+    kdf: Kdf | None = None
     recovery_key: bytes | None = field(default=None, repr=False)
 
     def opens(self, sealed: object, user: UserId) -> OpenVault:
@@ -54,16 +56,19 @@ class Opened:
 async def password_of(session: Session, username: str, password: str) -> Secret:
     """The secret that a password is, by the parameters that the server names. Raises WeakKdf."""
     parameters = Kdf.read(await session.ask(f"accounts/kdf?username={quote(username, safe='')}"))
-    return Secret(password=await split(password, parameters))
+    return await split(password, parameters)
 
 
-async def split(password: str, parameters: Kdf) -> PasswordKeys:
-    """The password's two keys; 0.2 s in a thread."""
-    return await asyncio.to_thread(kdf.split, password, parameters)
+async def split(password: str, parameters: Kdf) -> Secret:
+    """The secret that a password is by these parameters; 0.2 s in a thread."""
+    return Secret(await asyncio.to_thread(kdf.split, password, parameters), parameters)
 
 
-async def open_vault(session: Session, secret: Secret) -> Opened:
-    """Fetch, open, check. Raises CryptoError for a vault or document that is not the user's, or old; Refused, Unreachable."""
+async def open_vault(session: Session, secret: Secret, check_follows: Callable[[UserKeys], None]) -> Opened:
+    """Fetch, open, check. `check_follows`: holds the document against what this device has seen of its user.
+
+    Raises CryptoError for a vault or a document that is not the user's, or is old; Refused, Unreachable, SignedOut.
+    """
     user = session.signed_in.user
     for attempt in range(1, TRIES + 1):
         sealed = await session.request("GET", "e2ee/vault")
@@ -71,6 +76,7 @@ async def open_vault(session: Session, secret: Secret) -> Opened:
         document = await own_document(session)
         try:
             pins.check_own(document, opened.secrets)
+            check_follows(document)
         except RolledBack:
             if attempt == TRIES:
                 raise

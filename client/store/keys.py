@@ -10,7 +10,10 @@ from client.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The newest document that was taken of a user. `verified`: the identity key that the user has compared, if any."""
+    """The newest document that was taken of a user. `verified`: the identity key that the user has compared, if any.
+
+    Empty: one was compared, and another came after it. That stays so until the user compares again, whatever comes.
+    """
 
     user: UserId
     document: dict[str, Any]
@@ -33,6 +36,10 @@ class Keys:
         with self._database.transaction(to_the_disk=True):
             self._database.put(keyring=text)
 
+    def scrub(self) -> None:
+        """Have nothing of earlier keys left in the files: freed pages are overwritten, and the log is emptied."""
+        self._database.one("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def pinned(self, user: UserId) -> Pinned | None:
         """The newest document of a user."""
         row = self._database.one("SELECT document, verified FROM user_keys WHERE user = ?", user)
@@ -44,6 +51,15 @@ class Keys:
             "INSERT INTO user_keys (user, document) VALUES (?, ?) ON CONFLICT DO UPDATE SET document = excluded.document",
             user, json.dumps(document),
         )  # fmt: skip
+
+    def replace(
+        self, user: UserId, document: dict[str, Any], before: tuple[int, dict[str, Any]], *, ended: int
+    ) -> None:
+        """Take a document of another identity; `before`, with its seq, is given up from `ended` (seconds) on."""
+        with self._database.transaction():
+            self.keep_older(user, *before, ended=ended)
+            self.pin(user, document)
+            self._database.run("UPDATE user_keys SET verified = x'' WHERE user = ? AND verified IS NOT NULL", user)
 
     def verify(self, user: UserId, identity: bytes | None) -> None:
         """The user has compared this identity key; or takes that back."""
@@ -57,7 +73,8 @@ class Keys:
     def keep_older(self, user: UserId, seq: int, document: dict[str, Any], *, ended: int | None = None) -> None:
         """A document by which old messages can be verified. `ended`: when its identity was given up (seconds)."""
         self._database.run(
-            "INSERT OR IGNORE INTO older_keys (user, seq, document, ended) VALUES (?, ?, ?, ?)",
+            "INSERT INTO older_keys (user, seq, document, ended) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET ended = COALESCE(excluded.ended, ended)",
             user, seq, json.dumps(document), ended,
         )  # fmt: skip
 

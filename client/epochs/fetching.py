@@ -52,7 +52,7 @@ class Fetcher:
         sealed = [entry for entry in entries if isinstance(entry, MessageEntry) and entry.alg == ALG]
         made = [entry for entry in entries if isinstance(entry, EpochEntry)]
         rekeyed = {entry.user for entry in entries if isinstance(entry, KeysEntry)}
-        if sealed or made:
+        if entries:
             await self.restore()
         if rekeyed:
             await _tolerantly(self._others.get(rekeyed, fresh=True))
@@ -133,19 +133,33 @@ class Fetcher:
         """The signed list of an epoch, with what it changed. It is kept only if it is the one that was signed."""
         if self._store.epochs.roster(room, epoch) is not None:
             return
+        if self._store.epochs.roster_before(room, epoch) is None:
+            # A new device has none to compare with.
+            base = await self._signed_roster(room, epoch - 1)
+            if base is not None:
+                self._store.epochs.keep_roster(room, epoch - 1, to_lines(base), {})
+        roster = await self._signed_roster(room, epoch)
+        if roster is not None:
+            self.keep_roster(room, epoch, roster)
+
+    async def _signed_roster(self, room: RoomId, epoch: int) -> tuple[RosterLine, ...] | None:
+        row = self._store.epochs.find(room, epoch)
+        if row is None:
+            return None
+        await self.devices([(row.creator, row.device)])
         try:
             record = self._book.record(room, epoch)
         except CannotOpen as error:
             logger.info("epoch %d of %s is not genuine: %s", epoch, room, error)
-            return
+            return None
         answer = await _tolerantly(self._session.request("GET", f"rooms/{room}/epochs/{epoch}/roster"))
         try:
             roster = crypto.read_roster(answer.get("roster") if isinstance(answer, dict) else None)
             crypto.check_roster(record, roster)
         except CryptoError as error:
             logger.warning("the list of epoch %d of %s is not the one that was signed: %s", epoch, room, error)
-            return
-        self.keep_roster(room, epoch, roster)
+            return None
+        return roster
 
     def keep_roster(self, room: RoomId, epoch: int, roster: Sequence[RosterLine]) -> None:
         """Keep a list that was signed, with what it changed against the newest one before it."""

@@ -381,11 +381,24 @@ class TestLists:
     async def test_a_reader_whom_nobody_invited_is_told(self, ledger, alice, bob, mallory):
         """The server adds somebody for the keys, and does not say so in the room."""
         room = ledger.room(alice, bob, kind="group")
+        await bob.arrives(RoomEntry(1, room, "created", alice.user, (alice.user, bob.user), None, 1))
         await bob.sealer.maker._learn_peer(room)
         ledger.changes(room, alice, bob, mallory)
         await alice.says(room, "hello")
 
         assert await bob.hears_of(room, 1) == RosterChange(added=(mallory.user,))
+
+    async def test_a_new_device_compares_with_the_list_before(self, ledger, alice, bob, mallory):
+        room = ledger.room(alice, bob, kind="group")
+        await alice.says(room, "one")
+        bob.starts()
+        await bob.hears_of(room, 1)
+        ledger.changes(room, alice, bob, mallory)
+        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        await alice.says(room, "two")
+
+        assert await bob.hears_of(room, 2) == RosterChange(added=(mallory.user,))
+        assert ledger.asked[-2:] == [f"GET rooms/{room}/epochs/{number}/roster" for number in (1, 2)]
 
     def test_without_a_list_before_it_is_compared_with_the_members(self):
         one, other = (RosterLine(UserId(name), b"i" * 32, 1) for name in ("alice", "bob"))

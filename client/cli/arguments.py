@@ -29,6 +29,9 @@ def parser() -> ArgumentParser:
     whole.add_argument("--version", action="version", version=f"letterlock {__version__}")
     whole.add_argument("--profile", help="which of your devices on this machine (default: default; LETTERLOCK_PROFILE)")
     whole.add_argument("--store", metavar="FILE", help="the device's file, instead of a profile")
+    whole.add_argument(
+        "--passphrase-file", metavar="FILE", help="the passphrase of this device's keys; - for standard input"
+    )
     whole.add_argument("--url", help="the server (default: the last one, or http://127.0.0.1:8000; LETTERLOCK_URL)")
     whole.add_argument(
         "--timeout", type=float, default=TIMEOUT_S, metavar="S", help="wait so long for the server (default: 20)"

@@ -181,6 +181,8 @@ class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
 
     def _carry(self) -> None:
         """Have the outbox sent by REST, if that is how this client sends. The socket does it by itself."""
+        if self._session.is_signed_in:
+            self._sender.signed_in()
         if self._carrier == "rest" and self._session.is_signed_in:
             if self._ended("carrier"):
                 self._tasks["carrier"] = asyncio.create_task(self._carry_by_rest())

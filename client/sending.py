@@ -133,9 +133,15 @@ class Sender:
         self.awake.set()
         return True
 
-    def reseal(self, room: RoomId) -> None:
+    def signed_in(self) -> None:
+        """Some device is signed in. If it is another one than before, nobody could open what that one has sealed."""
+        if not self._store.drafts.sealed_for(self._session.signed_in.device):
+            for room in self.outbox.rooms():
+                self.reseal(room, everything=True)
+
+    def reseal(self, room: RoomId, *, everything: bool = False) -> None:
         """The room may have another epoch: what is sealed for one before, and is not on the way, is sealed anew."""
-        epoch = self._sealer.epoch(room)
+        epoch = None if everything else self._sealer.epoch(room)
         outdated = [message for message in self.outbox.waiting_in(room) if message.is_sealed and message.epoch != epoch]
         if outdated:
             unsealed = [message.unsealed() for message in outdated]

@@ -59,7 +59,7 @@ class Fetcher:
             self._book.forget(rekeyed)
         # Of those that are here a new device has read the keys: hundreds of rooms' lists come when somebody writes there.
         news = {entry.room: entry.epoch for entry in made if self._store.epochs.find(entry.room, entry.epoch) is None}
-        wanted = {(entry.room, entry.epoch) for entry in (*sealed, *made)}
+        wanted = {(entry.room, entry.epoch) for entry in sealed} | {(entry.room, entry.epoch) for entry in made}
         await self.epochs(wanted, announced={(entry.room, entry.epoch): entry.digest for entry in made})
         makers = [self._store.epochs.find(*epoch) for epoch in wanted]
         await self.devices(

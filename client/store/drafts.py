@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from client.protocol.frames import Outgoing
-from client.protocol.ids import MessageId, RoomId, UserId
+from client.protocol.ids import DeviceId, MessageId, RoomId, UserId
 from client.protocol.opaque import Ciphertext
 from client.protocol.problems import Problem, decode_problem
 from client.store.database import Database
@@ -46,6 +46,13 @@ class Drafts:
         """Everything that is to be sent, in order."""
         rows = self._database.all(f"SELECT {COLUMNS} FROM drafts WHERE problem IS NULL ORDER BY position")
         return [_draft(*row) for row in rows]
+
+    def sealed_for(self, device: DeviceId) -> bool:
+        """Note by which device is sealed from now on. False if it was another one until now."""
+        before = self._database.fact("drafts_device")
+        if before != device:
+            self._database.put(drafts_device=device)
+        return before in (None, device)
 
     def rooms(self) -> list[RoomId]:
         """The rooms in which something is to be sent."""

@@ -7,7 +7,7 @@ import pytest
 from client import EpochChanged, Message, MessageFailed, Refused, SendRefused
 from tests.cast import until
 from tests.client.conftest import bodies, has, live, numbered
-from tests.client.sealed import another_device, cast_of, person, problems, reopened
+from tests.client.sealed import PASSWORD, another_device, cast_of, person, problems, reopened
 from tests.client.test_receiving import heard
 
 
@@ -68,6 +68,23 @@ async def test_what_is_written_offline_under_an_epoch_is_sealed_at_once(people):
 
     await has(bob, room.id, b"one", b"two")
     assert alice.epochs.newest(room.id) == bob.epochs.newest(room.id) == 1
+
+
+async def test_what_another_device_has_sealed_on_this_store_is_sealed_anew(people):
+    alice, bob = await cast_of(people, "alice", "bob")
+    room = await alice.direct_room(bob.me.user)
+    await alice.send(room.id, b"one")
+    username, phone = alice.me.username, alice.me.device
+    await alice.disconnect()
+    alice.queue(room.id, b"two", b"three")
+    await alice.sign_out()
+
+    await alice.sign_in(username, PASSWORD, device_name="phone again")
+    assert alice.me.device != phone
+    await live(alice)
+
+    await has(bob, room.id, b"one", b"two", b"three")
+    await has(alice, room.id, b"one", b"two", b"three")
 
 
 async def test_what_waits_when_the_members_change_is_sealed_anew(people):

@@ -44,13 +44,14 @@ class Account:
         if check_strength:
             check_password(password, username)
         signed_in, secret = await self._registered_before(username, password, device_name)
+        is_new = signed_in is None
         if signed_in is None:
             secret = await split(password, Kdf.fresh(strength))
             assert secret.kdf is not None
             self._keyring.registers(username, secret.kdf)
             form = {"username": username, "device_name": device_name, "kdf": secret.kdf.json()}
             signed_in = await self._session.enter("accounts/register", {**form, **secret.proof("password")})
-        await self.join(secret)
+        await self.join(secret, is_new=is_new)
         return signed_in
 
     async def _registered_before(
@@ -93,11 +94,14 @@ class Account:
             await self._changes.change_password(secret, new_password, strength)
         return signed_in
 
-    async def join(self, secret: Secret) -> None:
-        """Have all the user's keys on this device, and the device on the list; with what is due while the vault is open."""
+    async def join(self, secret: Secret, *, is_new: bool = False) -> None:
+        """Have all the user's keys on this device, and the device on the list; with what is due while the vault is open.
+
+        `is_new`: the account has just been made, and has no keys yet.
+        """
         for attempt in range(1, TRIES + 1):
             try:
-                if not await self._changes.publish(secret, self._joined):
+                if (is_new and attempt == 1) or not await self._changes.publish(secret, self._joined):
                     await self._set_up(secret)
             except Refused as refusal:
                 # Two devices that found no keys have both made some.
@@ -122,8 +126,9 @@ class Account:
             if len(content.devices) >= userkeys.MAX_DEVICES:
                 raise LetterlockError("too many devices are listed")
             content = content.with_device(self._keyring.listing(now_s))
-        is_due = await is_old(self._session, opened.document, now_s)
-        if listed is not None and not gone and not is_due:
+        # Only beside a listing: without a new date in the document, nobody could tell that the key is new.
+        is_due = listed is None and await is_old(self._session, opened.document, now_s)
+        if listed is not None and not gone:
             return None
         return Step(content, next_key(opened) if gone or is_due else None)
 

@@ -74,6 +74,8 @@ async def open_vault(session: Session, secret: Secret, check_follows: Callable[[
         sealed = await session.request("GET", "e2ee/vault")
         opened = await asyncio.to_thread(secret.opens, sealed, user)
         document = await own_document(session)
+        if document is None:
+            raise MalformedFrame("the server does not tell the user's own keys")
         try:
             pins.check_own(document, opened.secrets)
             check_follows(document)
@@ -85,8 +87,11 @@ async def open_vault(session: Session, secret: Secret, check_follows: Callable[[
     raise AssertionError("the last attempt answers or raises")
 
 
-async def own_document(session: Session) -> UserKeys:
-    """The user's own document as the server has it; to be held against the vault, or against the pinned one."""
+async def own_document(session: Session) -> UserKeys | None:
+    """The user's own document as the server has it; to be held against the vault, or against the pinned one.
+
+    None: the server tells none, as of somebody who has not set up. Raises CryptoError for one that nobody signed.
+    """
     user = session.signed_in.user
     answer = await session.request("POST", "e2ee/users/query", {"known": {user: 0}}, repeat=True)
     match answer:
@@ -94,7 +99,7 @@ async def own_document(session: Session) -> UserKeys:
             match told.get(user):
                 case {"userkeys": envelope}:
                     return userkeys.read(envelope, user)
-    raise MalformedFrame("the server does not tell the user's own keys")
+    return None
 
 
 async def _all_keys(session: Session, opened: OpenVault) -> tuple[EncryptionKey, ...]:

@@ -1,7 +1,8 @@
 """How old the user's encryption key is. A vault that is open anyway replaces one that is due (protocol §6.3).
 
-Nothing is kept about it: the documents tell. Each step that makes a key also lists or revokes a device, and so bears a date:
-the key is as old as the newest date of the first document that has it.
+Nothing is kept about it: the documents tell. A step that makes a key lists or revokes a device as well, and so bears a date: the
+key is as old as the newest date of the first document that has it. (To revoke a device that was never listed leaves no date.
+Then the key looks older than it is, and is replaced sooner.)
 """
 
 from typing import Any, Final

@@ -70,7 +70,8 @@ class Watch:
     async def _look_at_own(self) -> None:
         document = await own_document(self._session)
         try:
-            await self._directory.take(document.user, document)
+            if document is not None:
+                await self._directory.take(document.user, document)
         except IdentityChanged:
             await self.own_changed(None)
 

@@ -83,6 +83,8 @@ class Lane(Protocol):
     refused: dict[str, str]
     # The same for sends that never reached the committer; touched by the submitting thread only.
     turned_away: dict[str, str]
+    # room → the newest epoch under which a send was refused as outdated; touched by the committer only.
+    outdated: dict[str, int]
 
     def answered(self, answers: "Sequence[Answer]") -> None:
         """Called in the committer's thread, after the commit."""
@@ -334,6 +336,9 @@ class Intake:
     def _refuse(self, submission: Submission, error: DomainError) -> Answer:
         """Refuse; after a refusal for the time being, later sends of this lane in this room have to wait for this one."""
         draft, refused = submission.draft, submission.lane.refused
+        if isinstance(error, EpochStale):
+            outdated = submission.lane.outdated
+            outdated[draft.room] = max(draft.epoch, outdated.get(draft.room, 0))
         if error.retryable:
             refused.setdefault(draft.room, draft.id)
         elif refused.get(draft.room) == draft.id:
@@ -381,7 +386,9 @@ def _why_not(submission: Submission, checked: Checked) -> DomainError | None:
     if not sender.is_listed:
         return DeviceNotListed()
     is_newest = draft.epoch == roster.epoch > 0
-    if standing.stale or not (is_newest or (standing.in_grace and 0 < draft.epoch == roster.epoch - 1)):
+    # Not behind one that was refused: that one is on its way again under the newest epoch, and must not be overtaken.
+    is_next_to_it = draft.epoch > submission.lane.outdated.get(draft.room, 0) and draft.epoch == roster.epoch - 1
+    if standing.stale or not (is_newest or (standing.in_grace and is_next_to_it)):
         return _outdated(roster, standing)
     return None
 

@@ -76,6 +76,7 @@ class Post:
     def __init__(self, count: int) -> None:
         self.refused: dict[str, str] = {}
         self.turned_away: dict[str, str] = {}
+        self.outdated: dict[str, int] = {}
         self._count = count
         self._answers: dict[int, Answer] = {}
         self._lock = threading.Lock()

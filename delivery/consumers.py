@@ -53,6 +53,7 @@ class SocketConsumer:
         # The lane of chat.intake: sends that were refused for the time being, by room.
         self.refused: dict[str, str] = {}
         self.turned_away: dict[str, str] = {}
+        self.outdated: dict[str, int] = {}
         self._session: Session | None = None
         self._out: list[str] = []
         self._closing: int | None = None

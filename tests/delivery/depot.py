@@ -96,7 +96,7 @@ class Lane:
 
     def __init__(self, intake, user, device):
         self.intake, self.user, self.device = intake, user, device
-        self.refused, self.turned_away = {}, {}
+        self.refused, self.turned_away, self.outdated = {}, {}, {}
         self.answers = []
         self._news = threading.Condition()
 

@@ -102,6 +102,17 @@ def test_after_joins_the_epoch_before_is_taken_for_a_moment(lane, room):
     assert outcome(lane, room, 3)[0] == "epoch_stale"
 
 
+def test_the_moment_is_not_for_who_was_refused_before(intake, lane, alice, room):
+    """What was refused is sealed anew and comes later: nothing of the same lane may overtake it under the old epoch."""
+    with_epoch(room, 3, stale=Room.Stale.JOINED)
+    assert outcome(lane, room, 3)[0] == "epoch_stale"
+    with_epoch(room, 4, stale=0, grace_until=timezone.now() + timedelta(seconds=30))
+
+    assert outcome(lane, room, 3)[0] == "epoch_stale"
+    assert outcome(lane, room, 4) is None
+    assert outcome(Lane(intake, alice.id, alice.devices[1]), room, 3) is None
+
+
 def test_before_the_first_epoch_there_is_none_to_be_graceful_about(lane, room):
     with_epoch(room, 1, grace_until=timezone.now() + timedelta(seconds=30))
 

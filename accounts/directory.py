@@ -14,7 +14,10 @@ from accounts import documents, holders
 from accounts.models import UserKeys, UserKeysHistory
 from kernel import ports
 from kernel.errors import NotFound
-from kernel.sealed import envelope_json
+from kernel.sealed import Envelope, b64, envelope_json
+
+# (user, identity key in base64url, version of the encryption key)
+Line = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Seen:
     seq: int
     ambiguous_seq: int
     is_frozen: bool
+    stored_at: datetime
     payload: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
@@ -46,7 +50,10 @@ def get(asker: UUID, device: UUID, user: UUID, seq: int) -> dict[str, Any]:
         raise NotFound
     if seq == top.seq:
         return top.json()
-    row = UserKeysHistory.objects.filter(user_id=user, seq=seq).first()
+    rows = UserKeysHistory.objects.filter(user_id=user, seq=seq)
+    # What a block has frozen may be of an identity that was given up since: then so is what was before it.
+    rows = rows.filter(stored_at__lte=top.stored_at) if top.is_frozen else rows.filter(is_former=False)
+    row = rows.order_by("-stored_at").first()
     if row is None:
         raise NotFound
     return _seen(row).json()
@@ -56,11 +63,20 @@ def newest(asker: UUID, users: Collection[UUID]) -> dict[UUID, Seen]:
     """The newest document of each of the users that the asker may see; without those who have none."""
     open_ones, before = _visible(asker, users)
     found = {row.user_id: row for row in UserKeys.objects.filter(user_id__in=[*open_ones, *before])}
-    seen = {user: _seen(row, ambiguous_seq=row.ambiguous_seq) for user, row in found.items() if user in open_ones}
+    seen = {user: _seen(row) for user, row in found.items() if user in open_ones}
     for user in found.keys() - open_ones:
         if (row := _as_of(found[user], before[user])) is not None:
-            seen[user] = _seen(row, ambiguous_seq=found[user].ambiguous_seq, is_frozen=True)
+            seen[user] = _seen(row, is_frozen=True)
     return seen
+
+
+def line_for(asker: UUID, user: UUID) -> Line | None:
+    """What the asker has to write into a roster of this user's keys; None for somebody who has none that the asker sees."""
+    seen = newest(asker, [user]).get(user)
+    if seen is None:
+        return None
+    document = documents.parse(Envelope(documents.KIND, documents.KEYID, seen.payload, seen.signature))
+    return str(user), b64(document.uik), document.uek_version
 
 
 def _visible(asker: UUID, users: Collection[UUID]) -> tuple[set[UUID], dict[UUID, datetime]]:
@@ -84,11 +100,11 @@ def _as_of(row: UserKeys, moment: datetime) -> UserKeys | UserKeysHistory | None
     if row.stored_at <= moment:
         return row
     older = UserKeysHistory.objects.filter(user_id=row.user_id, stored_at__lte=moment)
-    return older.order_by("-seq").first()
+    return older.order_by("-stored_at", "-seq").first()
 
 
-def _seen(row: UserKeys | UserKeysHistory, *, ambiguous_seq: int = 0, is_frozen: bool = False) -> Seen:
-    return Seen(row.seq, ambiguous_seq, is_frozen, bytes(row.payload), bytes(row.signature))
+def _seen(row: UserKeys | UserKeysHistory, *, is_frozen: bool = False) -> Seen:
+    return Seen(row.seq, row.ambiguous_seq, is_frozen, row.stored_at, bytes(row.payload), bytes(row.signature))
 
 
 def _answer(seen: Seen, known: int) -> dict[str, Any]:

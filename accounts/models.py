@@ -115,7 +115,7 @@ class UserKeys(models.Model):
 
 
 class UserKeysHistory(models.Model):
-    """A document that a newer one has replaced, of the same identity."""
+    """A document that a newer one has replaced."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     seq = models.IntegerField()
@@ -125,9 +125,17 @@ class UserKeysHistory(models.Model):
     stored_at = models.DateTimeField()
     # Whether the chain of `pruned` names it: then it is the only one that lists some old device, and stays.
     is_kept = models.BooleanField(default=False)
+    # Of an identity given up by a reset: only there because somebody with a block between must not notice the reset.
+    is_former = models.BooleanField(default=False, db_default=False)
+    # See `UserKeys`, as it was then.
+    ambiguous_seq = models.IntegerField(default=0, db_default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "seq"], name="one_key_document_per_number")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "seq"], condition=models.Q(is_former=False), name="one_key_document_per_number"
+            )
+        ]
 
 
 class Vault(models.Model):

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from accounts import credentials, devices, documents, hashers, holders, key_entries, vaults
+from accounts import credentials, devices, documents, hashers, holders, key_entries, key_history, vaults
 from accounts.credentials import Secret
 from accounts.documents import Document
 from accounts.holders import Holder, KeysMissing
@@ -24,9 +24,6 @@ from kernel import ports, rates
 from kernel.database import uuid_array
 from kernel.errors import Conflict, InvalidInput
 from kernel.sealed import Envelope
-
-# Of the documents that were replaced, so many are there for whoever was away; beyond, only what the chain of `pruned` names.
-KEPT: Final = 100
 
 LINES: Final = """
 SELECT user_id::text, rtrim(translate(encode(uik, 'base64'), '+/', '-_'), '='), uek_version
@@ -131,7 +128,7 @@ def put(user_id: UUID, device_id: UUID, *, seq: int, step: Step) -> None:
         _check_step(holder, step, is_rekeyed=is_rekeyed)
         if step.vault is not None:
             vaults.replace(holder.user, step.vault, step.page)
-        _keep(row, document=new)
+        key_history.keep(row, document=new)
         _store(holder, new)
         for id in documents.revoked_between(old, new) & holder.live.keys():
             devices.revoke(id)
@@ -170,7 +167,7 @@ def reset(
             raise InvalidInput("a reset makes another identity key", field="userkeys.uik")
         User.objects.filter(pk=user_id).update(recovery=stored)
         vaults.create(holder.user, vault)
-        UserKeysHistory.objects.filter(user_id=user_id).delete()
+        key_history.give_up(row)
         DeviceBox.objects.filter(device__user_id=user_id).delete()
         _store(holder, document, ambiguous_seq=max(row.ambiguous_seq, row.seq))
         for id in holder.live.keys() - {device_id}:
@@ -202,7 +199,7 @@ def _is_stored(row: UserKeys, step: Step) -> bool:
 
 def _was_stored(user_id: UUID, document: Document) -> bool:
     """The same for a document that has been replaced since."""
-    found = UserKeysHistory.objects.filter(user_id=user_id, seq=document.seq).first()
+    found = UserKeysHistory.objects.filter(user_id=user_id, seq=document.seq, is_former=False).first()
     return found is not None and bytes(found.payload) == document.envelope.payload
 
 
@@ -240,20 +237,6 @@ def _store(holder: Holder, document: Document, *, ambiguous_seq: int | None = No
         is_listed, key = id in document.live, None if entry is None else entry.key
         if (device.is_listed, device.key) != (is_listed, key):
             Device.objects.filter(pk=id).update(is_listed=is_listed, key=key)
-
-
-def _keep(row: UserKeys, *, document: Document) -> None:
-    """The document that this one replaces stays for a while, or for good where `pruned` names it."""
-    UserKeysHistory.objects.create(
-        user_id=row.user_id,
-        seq=row.seq,
-        payload=row.payload,
-        signature=row.signature,
-        digest=row.digest,
-        stored_at=row.stored_at,
-        is_kept=document.pruned is not None and document.pruned.seq == row.seq,
-    )
-    UserKeysHistory.objects.filter(user_id=row.user_id, seq__lt=document.seq - KEPT, is_kept=False).delete()
 
 
 def _seal(version: int, boxes: Mapping[UUID, bytes]) -> None:

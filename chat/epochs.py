@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from accounts import userkeys
 from accounts import users as accounts
 from accounts.holders import KeysMissing
-from chat import epoch_documents
+from chat import across_blocks, epoch_documents
 from chat.epoch_documents import STRIDE, NewEpoch, Record, Roster, Wrap, roster_digest, roster_text
 from chat.intake import DeviceNotListed
 from chat.models import EpochWrap, Membership, Room, RoomEpoch, reasons_of
@@ -122,8 +122,9 @@ def state(user: UUID, room_id: UUID) -> EpochState:
     if room.epoch:
         members = set(Membership.objects.filter(room=room).values_list("user_id", flat=True))
         wrapped = EpochWrap.objects.filter(room=room, epoch=room.epoch).values_list("user_id", flat=True)
-        wanting = sorted(userkeys.current(members - set(wrapped)))
-    return EpochState(room.epoch, reasons_of(room.stale), room.members_version, room.history, wanting)
+        wanting = across_blocks.seen_by(user, room, userkeys.current(members - set(wrapped)))
+    newest = across_blocks.horizons(user, [room_id]).get(room_id, room.epoch)
+    return EpochState(newest, reasons_of(room.stale), room.members_version, room.history, wanting)
 
 
 def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[list[EpochView], int | None]:
@@ -132,6 +133,7 @@ def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[li
     Members see all of them, each with their own wrap; who is no member any more, those that they have a wrap of.
     Raises `NotFound`.
     """
+    last = min(last, across_blocks.horizons(user, [room_id]).get(room_id, last))
     rows = _without_roster(RoomEpoch.objects.filter(room_id=room_id, epoch__gte=first, epoch__lte=last))
     if not Membership.objects.filter(room_id=room_id, user_id=user).exists():
         own = EpochWrap.objects.filter(user_id=user, room_id=room_id)
@@ -154,6 +156,8 @@ def roster(user: UUID, room_id: UUID, epoch: int) -> list[list[Any]]:
         is_in.exists() or EpochWrap.objects.filter(user_id=user, room_id=room_id, epoch=epoch).exists()
     ):
         raise NotFound("there is no such epoch")
+    if epoch > across_blocks.horizons(user, [room_id]).get(room_id, epoch):
+        raise NotFound("there is no such epoch")
     return epoch_documents.roster_json(row.roster)
 
 
@@ -171,8 +175,10 @@ def list_keys(
         rows = rows.filter(Q(room_id__gt=room_id) | Q(room_id=room_id, epoch__gt=epoch))
     found = list(rows[: limit + 1])
     page = found[:limit]
-    epochs = _epochs_of(page)
-    views = [_view(epochs[wrap.room_id, wrap.epoch], wrap) for wrap in page]
+    newest = across_blocks.horizons(user, {wrap.room_id for wrap in page})
+    shown = [wrap for wrap in page if wrap.epoch <= newest.get(wrap.room_id, wrap.epoch)]
+    epochs = _epochs_of(shown)
+    views = [_view(epochs[wrap.room_id, wrap.epoch], wrap) for wrap in shown]
     return views, (page[-1].room_id, page[-1].epoch) if len(found) > limit else None
 
 
@@ -182,8 +188,8 @@ def list_keys(
 def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
     """Make the room's next epoch; answers its number. The same again is taken as the first time.
 
-    Raises `NotFound`, `KeysMissing`, `DeviceNotListed`, `EpochExists`, `MembersChanged`, `UserkeysChanged`, `InvalidInput`,
-    `TooManyRequests`.
+    Raises `NotFound`, `KeysMissing`, `DeviceNotListed`, `EpochExists`, `MembersChanged`, `UserkeysChanged`, `Blocked`,
+    `InvalidInput`, `TooManyRequests`.
     """
     return _threads.call(_create, by, device, room_id, new)
 
@@ -206,7 +212,7 @@ def _create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
         _check_is_next(room, last, record)
         if new.members_version != room.members_version:
             raise MembersChanged(members_version=room.members_version)
-        _check_roster(new.roster, userkeys.current_lines(members))
+        _check_roster(new.roster, across_blocks.true_roster(by, room, members))
         _store(room, record, new)
         payload = {
             "room": str(room.id),

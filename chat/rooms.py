@@ -18,12 +18,13 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 
 from accounts import holders
 from accounts import users as accounts
-from chat import roles
+from chat import across_blocks, roles
 from chat.models import Membership, Room
+from chat.outdating import block_lifted, user_rekeyed  # noqa: F401 - of the port, like those below
 from chat.roles import Role
 from connections import policy
 from kernel import limits, ports
@@ -104,15 +105,6 @@ def direct_peers(user: UUID) -> set[UUID]:
     """The port of kernel/ports.py: the other users of this one's direct rooms."""
     pairs = Room.objects.filter(Q(first_user=user) | Q(second_user=user)).values_list("first_user", "second_user")
     return {peer for pair in pairs for peer in pair if peer and peer != user}
-
-
-def user_rekeyed(user: UUID) -> None:
-    """The port of kernel/ports.py: the epochs of the user's rooms are outdated from the caller's commit on."""
-    mine = Membership.objects.filter(user_id=user).values("room_id")
-    # In one order for everybody; a send that holds one of them FOR KEY SHARE ends first. Those without an epoch too:
-    # somebody may be making the first one. And nobody brings the user into another meanwhile (`holders.hold`).
-    ids = list(Room.objects.filter(id__in=mine).order_by("id").select_for_update().values_list("id", flat=True))
-    Room.objects.filter(id__in=ids, epoch__gt=0).update(stale=F("stale").bitor(Room.Stale.KEYS))
 
 
 # --- policy --------------------------------------------------------------------------------------------------------
@@ -199,6 +191,8 @@ def add_members(by: UUID, room_id: UUID, users: Collection[UUID]) -> RoomState:
     _get_for_member(by, room_id)
     # Whoever changes keys outdates the epochs of the rooms that the user is in by then: nobody comes in unseen by that.
     holders.hold(users)
+    # Books before rooms, as who lifts a block has it.
+    policy.hold(by)
     room, present = _change(by, room_id)
     roles.check_may_add(present, by)
     new = [user for user in dict.fromkeys(users) if user not in present]
@@ -219,6 +213,7 @@ def remove_member(by: UUID, room_id: UUID, user: UUID) -> None:
     Membership.objects.filter(room=room, user_id=user).delete()
     _next_version(room, outdated=Room.Stale.LEFT)
     _announce(room, "removed", by, [user], tell=present)
+    across_blocks.parted(user, present.keys() - {user})
 
 
 @transaction.atomic
@@ -241,6 +236,7 @@ def leave(by: UUID, room_id: UUID) -> None:
     Membership.objects.filter(room=room, user_id=by).delete()
     _next_version(room, outdated=Room.Stale.LEFT)
     _announce(room, "left", by, [by], tell=present)
+    across_blocks.parted(by, present.keys() - {by})
 
 
 @transaction.atomic

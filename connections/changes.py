@@ -1,7 +1,8 @@
 """Every change of connections: one transaction, seen by both sides' devices and by delivery at the same moment.
 
     lock both books, by user id  →  read both rows  →  is the device up to date?  →  rules
-    →  write, versions + 1  →  an entry for every side that changed  →  delivery's copy (locks mailboxes: last)  →  COMMIT
+    →  if a block is lifted: lock their direct room  →  write, versions + 1  →  an entry for every side that changed
+    →  delivery's copy (locks mailboxes: last)  →  COMMIT
 
 A book's row is the lock under which everything of its user's connections is written, so versions have no gaps and two
 people who change what they have with each other come one behind the other.
@@ -126,6 +127,8 @@ def _change(user: UUID, device: UUID, peer: UUID, request: Request) -> Answer:
         disclose: bool = settings.DISCLOSE_BLOCKS
         outcome = rules.decide(request.action, own.side, other.side, disclose=disclose, note=request.note)
         _check_space(own, other, request.action)
+        if request.action is Action.UNBLOCK:
+            ports.rosters.block_lifted(user, peer, is_open=not other.row.blocked)
         _write(own, other, outcome, device)
     return Answer(own.json, own.book.version)
 

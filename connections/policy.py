@@ -13,7 +13,17 @@ from connections.models import Book, Connection
 from connections.rules import Blocked
 from kernel.errors import Forbidden
 
-__all__ = ("check_may_add", "check_may_open", "contacts_of", "hidden_rooms", "may_see_profile", "room_opened")
+__all__ = (
+    "blocked_among",
+    "check_does_not_block",
+    "check_may_add",
+    "check_may_open",
+    "contacts_of",
+    "hidden_rooms",
+    "hold",
+    "may_see_profile",
+    "room_opened",
+)
 
 
 class NotReachable(Forbidden):
@@ -32,6 +42,22 @@ def contacts_of(user: UUID) -> Collection[UUID]:
     """Whom the user has as a contact."""
     rows = Connection.objects.filter(owner_id=user, state=Connection.State.CONTACT)
     return list(rows.values_list("peer_id", flat=True))
+
+
+def blocked_among(user: UUID, others: Collection[UUID]) -> Collection[UUID]:
+    """Those of `others` whom the user blocks."""
+    rows = Connection.objects.filter(owner_id=user, peer_id__in=others, blocked=True)
+    return list(rows.values_list("peer_id", flat=True))
+
+
+def check_does_not_block(user: UUID, peer: UUID, *, field: str) -> None:
+    """Raises `Blocked` for somebody who does what is for the two of them, and blocks the other."""
+    _check_no_block(bool(blocked_among(user, [peer])), False, field)
+
+
+def hold(user: UUID) -> None:
+    """Nothing of the user's connections changes while the caller's transaction goes on. Before the locks of rooms."""
+    lock_books(user)
 
 
 def check_may_open(by: UUID, peer: UUID, *, field: str) -> None:

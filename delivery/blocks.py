@@ -57,6 +57,17 @@ BETWEEN = "SELECT 1 FROM delivery_blockcopy WHERE recipient_id = %s::uuid AND se
 BETWEEN_SINCE = """
 SELECT recipient_id, blocked_at FROM delivery_blockcopy WHERE sender_id = %s AND recipient_id = ANY(%s::uuid[]) AND direct
 """
+# In the order of the key, for whoever does the same at the same time.
+PARTED = """
+WITH apart AS (
+    SELECT recipient_id, sender_id FROM delivery_blockcopy
+    WHERE direct AND ((sender_id = %s AND recipient_id = ANY(%s::uuid[])) OR (recipient_id = %s AND sender_id = ANY(%s::uuid[])))
+    ORDER BY recipient_id, sender_id FOR UPDATE
+)
+UPDATE delivery_blockcopy k SET blocked_at = clock_timestamp() FROM apart a
+WHERE (k.recipient_id, k.sender_id) = (a.recipient_id, a.sender_id)
+"""
+MOMENTS = "SELECT blocked_at FROM delivery_blockcopy WHERE recipient_id = %s AND direct"
 
 # Those of these members who are told nothing of what the user does just now: one blocks the other, or (in a room of two)
 # holds the other's messages.
@@ -239,6 +250,17 @@ class Blocks:
         with connection.cursor() as cursor:
             cursor.execute(BETWEEN_SINCE, (str(user), uuid_array(others)))
             return dict(cursor.fetchall())
+
+    def parted(self, user: UUID, others: Collection[UUID]) -> None:
+        """See `kernel.ports.BlockPort.parted`."""
+        with connection.cursor() as cursor:
+            cursor.execute(PARTED, (str(user), uuid_array(others), str(user), uuid_array(others)))
+
+    def moments_of(self, user: UUID) -> Collection[datetime]:
+        """See `kernel.ports.BlockPort.moments_of`."""
+        with connection.cursor() as cursor:
+            cursor.execute(MOMENTS, (str(user),))
+            return [blocked_at for (blocked_at,) in cursor.fetchall()]
 
 
 def _reads(recipient: UUID, sender: UUID) -> dict[str, int]:

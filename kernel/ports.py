@@ -53,7 +53,15 @@ class RosterPort(Protocol):
     def user_rekeyed(self, user: UUID) -> None:
         """The user has another encryption key: the epochs of the user's rooms are outdated from the caller's commit on.
 
-        Locks rooms, by id; call it behind the locks of keys and before those of mailboxes.
+        Locks rooms, by id; call it behind the locks of keys and before those of mailboxes. What a block hides from somebody
+        does not outdate their direct room.
+        """
+
+    def block_lifted(self, by: UUID, peer: UUID, *, is_open: bool) -> None:
+        """`by` blocks `peer` no more from the caller's commit on: their direct room's epoch is outdated if its keys are not
+        the present ones. `is_open`: `peer` does not block `by` either; else only the keys of `by` count.
+
+        Locks the room; call it behind the locks of books and before those of mailboxes.
         """
 
 
@@ -102,7 +110,13 @@ class BlockPort(Protocol):
         """Whether one of the two blocks the other."""
 
     def between(self, user: UUID, others: Collection[UUID]) -> Mapping[UUID, datetime]:
-        """Those of `others` who block this one or are blocked by this one, and since when."""
+        """Those of `others` who block this one or are blocked by this one, and since when nothing new passes between them."""
+
+    def parted(self, user: UUID, others: Collection[UUID]) -> None:
+        """The user, who has a block with each of `others`, meets them in no group any more: nothing new passes as of now."""
+
+    def moments_of(self, user: UUID) -> Collection[datetime]:
+        """The same moments, of each block between the user and somebody."""
 
 
 class PolicyPort(Protocol):

@@ -71,11 +71,11 @@ EXITS = {
     "PUT api/v1/e2ee/userkeys": "key_changes",
     "POST api/v1/e2ee/reset": "key_changes",
     "GET api/v1/rooms/<uuid:room_id>/e2ee": GROUP,
-    "GET api/v1/rooms/<uuid:room_id>/epochs": GROUP,
+    "GET api/v1/rooms/<uuid:room_id>/epochs": "epochs",
     "POST api/v1/rooms/<uuid:room_id>/epochs": "epochs",
-    "GET api/v1/rooms/<uuid:room_id>/epochs/<int:epoch>/roster": GROUP,
+    "GET api/v1/rooms/<uuid:room_id>/epochs/<int:epoch>/roster": "epochs",
     "POST api/v1/rooms/<uuid:room_id>/epochs/wraps": GROUP,
-    "GET api/v1/e2ee/epoch-keys": OWN,
+    "GET api/v1/e2ee/epoch-keys": "epochs",
     "GET api/v1/e2ee/vault": OWN,
     "PUT api/v1/e2ee/vault": OWN,
     "GET api/v1/e2ee/vault/archive/<int:page>": OWN,
@@ -412,3 +412,9 @@ async def test_exit_epochs(world):
 
     heard = [(entry["room"], entry["creator"]) for entry in await entries_of(world.bob.phone, "epoch")]
     assert heard == [(world.to_carol, world.carol.id), (world.circle, world.alice.id)]
+    phone = world.bob.phone
+    restored = {epoch["room"] for epoch in (await phone.gets("e2ee/epoch-keys"))["epochs"]}
+    for room, is_seen in ((world.to_alice, False), (world.to_carol, True), (world.circle, True)):
+        assert bool((await phone.gets(f"rooms/{room}/epochs"))["epochs"]) == is_seen
+        assert (await phone.http.get(f"rooms/{room}/epochs/1/roster")).is_success == is_seen
+        assert (room in restored) == is_seen

@@ -41,17 +41,18 @@ async def sign_up(client: Client, place: Place, options: Namespace) -> Exit:
     """Make an account, with this as its first device. The recovery key is told once."""
     _before_entering(client, place)
     password = secrets.read("password", options.password_file, twice=True)
-    me = await client.register(folded(options.user), password, device_name=options.device_name or host_name())
-    return _entered(me, place, options, _handed_over(client, options.recovery_key_file))
+    with secrets.handed_over(options.recovery_key_file) as hand_over:
+        me = await client.register(folded(options.user), password, device_name=options.device_name or host_name())
+        text = _told_once(client, hand_over)
+    return _entered(me, place, options, None if options.recovery_key_file else text)
 
 
-def _handed_over(client: Client, path: str | None) -> str | None:
-    """The recovery key for the output, or None when it went into a file; either way this device forgets it."""
-    text = client.keys.recovery_key
-    if text is not None and path is not None:
-        secrets.write(path, text)
+def _told_once(client: Client, hand_over: Callable[[str], None]) -> str:
+    """The recovery key, which this device forgets as soon as it is handed over."""
+    text = client.keys.recovery_key or ""
+    hand_over(text)
     client.keys.confirm_recovery_key()
-    return text if path is None else None
+    return text
 
 
 async def sign_in(client: Client, place: Place, options: Namespace) -> Exit:
@@ -157,9 +158,10 @@ async def password(client: Client, place: Place, options: Namespace) -> Exit:
 async def recovery_key(client: Client, place: Place, options: Namespace) -> Exit:
     """Make a new recovery key, and tell it once."""
     _ = client.me
-    await client.keys.new_recovery_key(secrets.read("password", options.password_file))
-    text = _handed_over(client, options.recovery_key_file)
-    if text is not None:
+    with secrets.handed_over(options.recovery_key_file) as hand_over:
+        await client.keys.new_recovery_key(secrets.read("password", options.password_file))
+        text = _told_once(client, hand_over)
+    if options.recovery_key_file is None:
         say(as_json({"recovery_key": text}) if options.json else text)
     return Exit.DONE
 

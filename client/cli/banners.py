@@ -9,7 +9,7 @@ LOCKED: Final = "This device lacks keys of yours: some messages cannot be read. 
 LEFT: Final = "You are not in this group any more."
 CONFIRM: Final = "Your recovery key is not confirmed: /recovery shows it. Without it a lost password is the end."
 VAULT_OPENED: Final = (
-    "your keys were fetched on a device of yours: if that was not you, change your password now (/password)"
+    "Your keys were fetched on another device: if that was not you, change your password now (/password)."
 )
 
 
@@ -42,8 +42,8 @@ def first(
 def other_identity(name: str, *, was_verified: bool) -> str:
     """What is said when somebody's identity key is another one."""
     if was_verified:
-        return f"{name} has other keys than those that you verified: nothing is sent to {name} before you compare (/verify)"
-    return f"{name} has new keys: the safety number is another one now (/verify)"
+        return f"{name} has other keys than those that you verified: nothing is sent to {name} before you compare (/verify)."
+    return f"{name} has new keys: the safety number is another one now (/verify)."
 
 
 def _all(names: Sequence[str]) -> str:

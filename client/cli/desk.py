@@ -64,7 +64,7 @@ EVERYTHING = News.ROOMS | News.ROWS | News.TYPING | News.STATE | News.BANNER
 
 
 class Desk:
-    """One signed-in client. `on_news(what)` and `on_alert(sentence)` are called on the event loop, often."""
+    """One signed-in client. `on_news(what)` is called on the event loop, often."""
 
     def __init__(self, client: Client, *, now_ms: Callable[[], int] = words.now_ms) -> None:
         self.client = client
@@ -72,7 +72,7 @@ class Desk:
         self.names = Names(client.me)
         self.window: Window | None = None
         self.on_news: Callable[[News], None] = lambda _: None
-        self.on_alert: Callable[[str], None] = lambda _: None
+        self.alerts: list[str] = []  # what must not be missed, until the user puts it away
         self.is_looked_at = False  # the end of the open room is in sight of the user
         self.reason = ""  # why the device is not connected
         self._now_ms = now_ms
@@ -186,6 +186,8 @@ class Desk:
         room, (peer, relation) = self.open_room, self._peer()
         keys = self.client.keys
         members = [member.user for member in room.members if member.user != self.me] if room is not None else []
+        if self.alerts:
+            return f"{self.alerts[0]} (Esc puts this away)"
         return banners.first(
             is_locked=keys.is_locked,
             has_left=self.window is not None and room is None,
@@ -279,14 +281,27 @@ class Desk:
             case KeysLocked() | KeysUnlocked():
                 self._all_changed(reopen=True)
             case VaultOpened():
-                self.on_alert(banners.VAULT_OPENED)
+                self._alert(banners.VAULT_OPENED)
             case _:
                 pass
+
+    def _alert(self, sentence: str) -> None:
+        if sentence not in self.alerts:
+            self.alerts.append(sentence)
+        self.on_news(News.BANNER)
+
+    def put_alert_away(self) -> bool:
+        """The user has read the oldest alert. False when there is none."""
+        if not self.alerts:
+            return False
+        self.alerts.pop(0)
+        self.on_news(News.BANNER)
+        return True
 
     def _identity_changed(self, user: UserId, *, was_verified: bool) -> None:
         if not was_verified:
             self._other_identities.add(user)
-        self.on_alert(banners.other_identity(self.names[user], was_verified=was_verified))
+        self._alert(banners.other_identity(self.names[user], was_verified=was_verified))
         self._all_changed()
 
     def keys_changed(self, user: UserId | None = None) -> None:

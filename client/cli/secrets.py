@@ -4,6 +4,8 @@ command line, where every user of the machine can read them."""
 import getpass
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -27,14 +29,34 @@ def read(what: str, source: str | None, *, stdin: TextIO | None = None, twice: b
     return secret
 
 
-def write(path: str, secret: str) -> None:
-    """Put a secret into a new file that only its owner reads. Raises WrongPlace when there is one already."""
+@contextmanager
+def handed_over(path: str | None) -> Iterator[Callable[[str], None]]:
+    """Somewhere to put a secret that is made only once: a new file that only its owner reads, or nowhere without a path.
+
+    The file is there before the secret is made, so that no secret is made that cannot be kept. Raises WrongPlace when it was there
+    already.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    place = Path(path).expanduser()
     try:
-        file = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise WrongPlace(f"{path}: {error.strerror}") from error
-    with os.fdopen(file, "w", encoding="ascii") as opened:
-        opened.write(secret + "\n")
+
+    def write(secret: str) -> None:
+        os.write(file, f"{secret}\n".encode("ascii"))
+        os.fsync(file)
+
+    try:
+        yield write
+    except BaseException:
+        if not os.fstat(file).st_size:
+            place.unlink()
+        raise
+    finally:
+        os.close(file)
 
 
 def _first_line(what: str, source: str, stdin: TextIO) -> str:

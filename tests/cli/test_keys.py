@@ -50,9 +50,10 @@ async def test_bob_begins_again_after_he_was_verified(people):
         await screen.types("", "alt+1")
         await screen.sees("verified")
         await bob.client.keys.reset(PASSWORD)
-        await screen.sees("other keys than those that you", "nothing is sent", "keys changed")
-
+        await screen.sees("other keys than those that you", "keys changed", "Esc puts this")
         await screen.types("", "escape")
+        await screen.sees("/verify compares anew")
+
         await screen.says("is that you?")
         await screen.sees("not sent: somebody here has other keys", "/verify")
         assert screen.app.screen.composer.text == "is that you?"
@@ -72,7 +73,9 @@ async def test_bob_begins_again_and_was_never_verified(people):
         await screen.sees("● live", bob.name)
         await screen.types("", "alt+1")
         await bob.client.keys.reset(PASSWORD)
-        await screen.sees("has new keys", "/verify compares")
+        await screen.sees("has new keys", "Esc puts this away")
+        await screen.types("", "escape")
+        await screen.sees("/verify compares")
         await screen.says("still you?")
         await until(lambda: any(message.body == b"still you?" for message in bob.client.messages(room)))
 
@@ -132,7 +135,7 @@ async def test_a_new_recovery_key_is_shown_until_it_is_confirmed(people):
         await screen.says("/recovery")
         await screen.sees("The old recovery key opens nothing")
         await screen.says(PASSWORD)
-        await screen.sees("Write it down on paper")
+        await screen.sees("Write this down on paper")
         key = alice.client.keys.recovery_key
         for row in key_rows(key).split("\n"):
             await screen.sees(row)
@@ -187,9 +190,9 @@ async def test_who_opens_the_vault_elsewhere_is_told(people):
     async with terminal(alice) as screen:
         await screen.sees("● live")
         await people.another_device(alice)
-        await screen.sees("your keys were fetched on a device", "/password")
+        await screen.sees("Your keys were fetched on another device", "/password")
         await screen.types("", "escape")
-        await screen.sees_no("your keys were fetched")
+        await screen.sees_no("Your keys were fetched")
 
 
 async def test_a_passphrase_guards_the_keys_of_the_device(people):

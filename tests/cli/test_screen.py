@@ -24,7 +24,7 @@ async def test_alice_signs_up_and_writes_to_bob(people):
         await screen.sees("too weak", "Sign up")
         for line in (PASSWORD, PASSWORD):
             await screen.says(line)
-        await screen.sees("This is your recovery key", "To confirm, type the groups")
+        await screen.sees("Write this down on paper", "To confirm, type the groups")
         key = device.client.keys.recovery_key
         assert all(group in screen.text for group in key_groups(key))
         await screen.says("abcd efgh")

@@ -199,7 +199,9 @@ async def test_devices(two, tmp_path):
     names = [device["name"] for device in objects(await alice.runs("devices", "--json"))]
     assert sorted(names) == ["shell", "tablet"]
     await alice.runs("devices", "rename", "tablet", "old tablet")
-    await alice.runs("devices", "revoke", "old tablet")
+    status, _, err = await alice.tries("devices", "revoke", "old tablet", "--password-file", "-", stdin="wrong")
+    assert (status, err) == (7, "letterlock: that does not open your keys\n")
+    await alice.runs("devices", "revoke", "old tablet", "--password-file", "-", stdin=PASSWORD)
     status, _, err = await tablet.tries("rooms")
     assert (status, err) == (3, "letterlock: this device is signed out\n")
     assert (await alice.tries("devices", "revoke", "nothing like it"))[0] == 1
@@ -234,6 +236,74 @@ async def test_wrong_passwords_and_unknown_users(two):
     assert (status, err) == (1, "letterlock: there is nobody called nobody.at.all\n")
     status, _, err = await alice.tries("sign-up", "x", "--password-file", "-", stdin="y\n")
     assert status == 1 and "sign out first" in err
+
+
+async def test_the_recovery_key_is_told_once(system, tmp_path):
+    alice, name = Shell(system.url, tmp_path / "alice"), f"alice.{secrets.token_hex(4)}"
+    told = await alice.runs("sign-up", name, "--password-file", "-", stdin=PASSWORD)
+    assert told.startswith(f"you are {name}\nrecovery key: Es")
+
+    fresh = await alice.runs("recovery-key", "--password-file", "-", "--recovery-key-file", "key.txt", stdin=PASSWORD)
+    kept = alice.home / "key.txt"
+    assert fresh == "" and kept.stat().st_mode & 0o777 == 0o600
+    assert kept.read_text().strip() not in told
+    status, _, err = await alice.tries(
+        "recovery-key", "--password-file", "-", "--recovery-key-file", "key.txt", stdin=PASSWORD
+    )
+    assert status == 2 and "File exists" in err
+
+    laptop = Shell(system.url, tmp_path / "laptop")
+    old = told.split("recovery key: ")[1]
+    status, _, err = await laptop.tries("recover", name, "--recovery-key-file", "-", stdin=old)
+    assert status == 1 and "do not belong together" in err
+    key = str(kept)
+    await laptop.runs(
+        "recover", name, "--recovery-key-file", key, "--new-password-file", "-", stdin="another long phrase 77\n"
+    )
+    status, _, _ = await alice.tries("unlock", "--password-file", "-", stdin=PASSWORD)
+    assert status == 0  # nothing is locked, so nothing is asked
+    status, _, _ = await alice.tries("password", "--password-file", "-", "--new-password-file", key, stdin=PASSWORD)
+    assert status == 7
+
+
+async def test_passwords_come_from_files_and_are_changed(two, tmp_path):
+    (alice, alices), _ = two
+    new = "another long phrase 77"
+    status, _, err = await alice.tries(
+        "password", "--password-file", "-", "--new-password-file", "-", stdin=f"{PASSWORD}\nshort\n"
+    )
+    assert (status, err.startswith("letterlock: too weak")) == (1, True)
+    await alice.runs("password", "--password-file", "-", "--new-password-file", "-", stdin=f"{PASSWORD}\n{new}\n")
+    laptop = Shell(alice.url, tmp_path / "laptop")
+    assert (await laptop.tries("sign-in", alices, "--password-file", "-", stdin=PASSWORD))[0] == 1
+    await laptop.runs("sign-in", alices, "--password-file", "-", stdin=new)
+
+
+async def test_safety_numbers_are_the_same_on_both_sides(two):
+    (alice, alices), (bob, bobs) = two
+    (of_alice,) = objects(await alice.runs("safety-number", bobs, "--json"))
+    (of_bob,) = objects(await bob.runs("safety-number", alices, "--json"))
+    assert of_alice["number"] == of_bob["number"] and len(of_bob["number"]) == 60
+    assert (of_alice["verified"], of_alice["held"]) == (False, False)
+    shown = await alice.runs("safety-number", bobs, "--verified")
+    assert shown.split()[:12] == [of_bob["number"][at : at + 5] for at in range(0, 60, 5)]
+    assert shown.endswith("\nverified\n")
+    assert (await alice.runs("safety-number", bobs, "--not-verified")).endswith("\nnot verified\n")
+
+
+async def test_keys_rest_under_a_passphrase(two):
+    (alice, _), (_, bobs) = two
+    secret = alice.home / "passphrase"
+    secret.write_text("open sesame, please\n")
+    await alice.runs("passphrase", "--new-passphrase-file", str(secret))
+
+    status, _, err = await alice.tries("rooms")
+    assert status == 2 and "no terminal to ask for the passphrase" in err
+    status, _, err = await alice.tries("--passphrase-file", "-", "rooms", stdin="open barley")
+    assert (status, err) == (7, "letterlock: that does not open your keys\n")
+    await alice.runs("--passphrase-file", str(secret), "send", bobs, "hello")
+    await alice.runs("--passphrase-file", str(secret), "passphrase", "--none")
+    await alice.runs("rooms")
 
 
 async def test_files_are_the_owners_alone(two):

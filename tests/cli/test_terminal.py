@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import re
 import secrets
 import signal
 import struct
@@ -114,6 +115,10 @@ async def test_start_one_conversation_and_the_end(system, emulator, tmp_path):
         await terminal.sees("The same password again")
         for line in (f"alice.{run}", PASSWORD, PASSWORD):
             terminal.types(f"{line}\r")
+        await terminal.sees("Write this down on paper", "To confirm, type the groups")
+        groups = dict(re.findall(r"(\d+) (\w{4})\b", terminal.text))
+        first, second = re.findall(r"the groups (\d+) and (\d+)", terminal.text)[0]
+        terminal.types(f"{groups[first]} {groups[second]}\r")
         await terminal.sees("● live", f"You are alice.{run}")
         assert PASSWORD.encode() not in terminal.raw
 
@@ -124,12 +129,12 @@ async def test_start_one_conversation_and_the_end(system, emulator, tmp_path):
 
         (room,) = await client.rooms()
         before = len(terminal.raw)
-        await client.send(room.id, b"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b5n and \xe2\x80\xaeback")
+        await client.send(room.id, "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b5n and \u202eback".encode())
         await terminal.sees("[2J", "red", "and back")
         sent = bytes(terminal.raw[before:])
         assert (
             b"\x1b]0;owned" not in sent
-            and b"\x9b5n" not in sent
+            and b"\xc2\x9b5n" not in sent
             and b"\x1b[2J" not in sent
             and b"\xe2\x80\xae" not in sent
         )
@@ -156,6 +161,21 @@ async def test_a_profile_in_use_is_said_before_the_screen_begins(system, emulato
     await second.sees("this profile is open in another letterlock")
     assert await second.ends() == 6
     assert b"\x1b[?1049h" not in second.raw  # it never took the screen
+
+
+async def test_keys_under_a_passphrase_ask_for_it_before_the_screen_begins(system, emulator, tmp_path):
+    store = tmp_path / "letterlock" / "default" / "device.db"
+    store.parent.mkdir(parents=True)
+    async with Client(system.url, store, passphrase="open sesame, please") as client:
+        await client.register(f"alice.{secrets.token_hex(4)}", PASSWORD, device_name="phone")
+        client.keys.confirm_recovery_key()
+    terminal = emulator("--url", system.url)
+    await terminal.sees("Passphrase of this device:")
+    terminal.types("open barley\n")
+    await terminal.sees("that does not open your keys")
+    terminal.types("open sesame, please\n")
+    await terminal.sees("● live")
+    assert b"sesame" not in terminal.raw
 
 
 async def test_a_terminal_that_hangs_up_ends_it(system, emulator):

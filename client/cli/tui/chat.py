@@ -89,7 +89,6 @@ class Chat(Screen[None]):
     def on_mount(self) -> None:
         """Begin to show what the desk tells."""
         self.desk.on_news = self._heard
-        self.desk.on_alert = self._alert
         self.set_interval(1.0, self.desk.forget_typing)
         # None is opened by itself: what stands in it would count as read.
         if self.desk.lines():
@@ -98,7 +97,7 @@ class Chat(Screen[None]):
 
     def on_unmount(self) -> None:
         """Nobody is shown anything any more."""
-        self.desk.on_news, self.desk.on_alert = lambda _: None, lambda _: None
+        self.desk.on_news = lambda _: None
 
     # Showing.
 
@@ -165,10 +164,6 @@ class Chat(Screen[None]):
             self._remark_ends.stop()
         self._remark_ends = self.set_timer(REMARK_S, self._unsay)
         self._show_below(sentence, wrong=wrong)
-
-    def _alert(self, sentence: str) -> None:
-        """What must not be missed stands there until it is put away, also behind a dialog."""
-        self.app.notify(sentence, title="Keys", severity="warning", timeout=3_600, markup=False)
 
     def _unsay(self) -> None:
         if self._remark_ends is not None:
@@ -246,8 +241,9 @@ class Chat(Screen[None]):
             self.toggle_class("without-rooms")
 
     def action_back(self) -> None:
-        """Away from a command or from looking back; on a narrow screen, to the rooms."""
-        self.app.clear_notifications()
+        """Away from an alert, a command, or looking back; on a narrow screen, to the rooms."""
+        if self.desk.put_alert_away():
+            return
         if self.composer.has_focus:
             if self.composer.text.startswith("/"):
                 self.composer.replace_all("")

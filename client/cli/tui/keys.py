@@ -28,11 +28,11 @@ Nothing is sent before you have compared the digits again.
 
 """
 RECOVERY = """\
-This is your recovery key. Write it down on paper: it is shown only now.
+Write this down on paper, it is shown only now:
 
 {rows}
 
-With it you get back in when the password is lost, and can read everything.
+With it you get back in when the password is lost, and read everything.
 Without both, what was said is lost for good: nobody else has it.
 """
 RESET = """\

@@ -121,7 +121,7 @@ class Account:
         content, listed = opened.document.next(), opened.document.device(me.device)
         gone = await self._signed_out(opened.document)
         for device in gone:
-            content = content.with_revoked(device, now_s)
+            content = content.with_revoked(device, self._watch.until_s())
         if listed is None:
             if len(content.devices) >= userkeys.MAX_DEVICES:
                 raise LetterlockError("too many devices are listed")

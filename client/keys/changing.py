@@ -60,7 +60,7 @@ class Changes:
                 return None
             content = opened.document.next()
             if found is not None:
-                content = content.with_revoked(device, self._watch.now_s())
+                content = content.with_revoked(device, self._watch.until_s())
             return Step(content, next_key(opened))
 
         await self.publish(secret, revoked)

@@ -246,6 +246,10 @@ class Keyring:
         """Keep the recovery key's text until the user has written it down; None: it is."""
         self._keep(replace(self.ring, recovery_key=text))
 
+    def newest_s(self) -> int:
+        """The newest time that the server has put on a message in this store (seconds); 0 without one."""
+        return self._store.newest_s()
+
     # For the store.
 
     def storage_seal(self, secret: bytes) -> bytes:

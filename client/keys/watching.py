@@ -32,6 +32,14 @@ class Watch:
         self._told_locked = False
         self._is_in_doubt = False
 
+    def until_s(self) -> int:
+        """From when on a device that is revoked now has signed nothing (seconds).
+
+        What it sent before is verified by that against the server's clock, so no earlier than the next second, nor than
+        what has arrived here, if this device's clock is slow.
+        """
+        return max(self.now_s() + 1, self._keyring.newest_s() + 1)
+
     @property
     def document(self) -> UserKeys | None:
         """The user's own document, as this device knows it."""

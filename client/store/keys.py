@@ -36,6 +36,11 @@ class Keys:
         with self._database.transaction(to_the_disk=True):
             self._database.put(keyring=text)
 
+    def newest_s(self) -> int:
+        """The newest time that the server has put on a message here, in seconds, rounded up; 0 without one."""
+        (newest_ms,) = self._database.one("SELECT MAX(accepted_at) FROM messages")
+        return -(-(newest_ms or 0) // 1000)
+
     def scrub(self) -> None:
         """Have nothing of earlier keys left in the files: freed pages are overwritten, and the log is emptied."""
         self._database.one("PRAGMA wal_checkpoint(TRUNCATE)")

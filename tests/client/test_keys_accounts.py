@@ -14,7 +14,7 @@ from client.keys.changing import Step, next_key
 from client.keys.opening import password_of
 from tests.cast import until
 from tests.client.between import Between, Gate
-from tests.client.conftest import live
+from tests.client.conftest import bodies, has, live
 from tests.client.sealed import PASSWORD, another_device, person, reopened
 from tests.client.test_receiving import heard
 
@@ -222,6 +222,22 @@ class TestRevoking:
         assert not laptop.keys.is_locked
         await until(lambda: not tablet.is_signed_in or tablet.state.value == "stopped")
         assert versions(tablet) == [1]
+
+    async def test_what_it_sent_before_is_still_verified_whatever_the_clock_of_who_revokes_it(self, people):
+        alice, bob = await person(people, "alice"), await person(people, "bob")
+        laptop = await another_device(people, alice)
+        room = await laptop.direct_room(bob.me.user)
+        sent = await laptop.send(room.id, b"just before")
+        await has(bob, room.id, b"just before")
+        await has(alice, room.id, b"just before")
+        alice.keys.watch.now_s = lambda: int(time.time()) - 3_600
+
+        await alice.keys.revoke_device(laptop.me.device, PASSWORD)
+
+        device = next(device for device in document(alice).devices if device.until is not None)
+        assert device.is_live(sent.accepted_at)
+        await until(lambda: bob.keys.others.device(alice.me.user, device.id).until)
+        assert bodies(bob, room.id) == [b"just before"]
 
     async def test_again_is_harmless(self, people):
         alice = await person(people, "alice")

@@ -73,6 +73,7 @@ class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
                 self._store.close()  # another passphrase may be tried
                 raise
             self.epochs = Epochs(self._store, self._session, self._keys.own, self._keys.others)
+            self._keys.own.before_leaving = self.epochs.sealer.book.open_all
             sealer = self.epochs.sealer
         gate = Gate(self._store, enforce=enforce_blocks)
         self._sender = Sender(self._store, self._session, sealer, self._hub, gate, now_ms)

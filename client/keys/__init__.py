@@ -51,7 +51,7 @@ class Keys:
         self.others = Directory(store.keys, session, hub, self._own_changed, now_s)
         publisher = Publisher(session, self.own, self.others)
         self.watch = Watch(session, self.own, self.others, publisher, hub, on_unlocked=on_unlocked, now_s=now_s)
-        self._changes = Changes(session, self.own, self.others, publisher, self.watch)
+        self._changes = Changes(session, self.own, self.others, publisher, self.watch, hub)
         self.account = Account(session, self.own, publisher, self._changes, self.watch)
         self._verifier = Verifier(session, self.others)
 

@@ -15,6 +15,7 @@ from client.crypto.kdf import Kdf, Strength
 from client.crypto.keys import EncryptionKey
 from client.crypto.userkeys import Content
 from client.errors import Refused
+from client.events import Hub, IdentityChanged
 from client.keys.directory import Directory
 from client.keys.keyring import Keyring, Pending
 from client.keys.opening import Opened, Secret, open_vault, split
@@ -43,13 +44,14 @@ class Changes:
     """All may raise CryptoError (WrongSecret, RolledBack, …), Refused, Unreachable, SignedOut."""
 
     def __init__(
-        self, session: Session, keyring: Keyring, directory: Directory, publisher: Publisher, watch: Watch
+        self, session: Session, keyring: Keyring, directory: Directory, publisher: Publisher, watch: Watch, hub: Hub
     ) -> None:
         self._session = session
         self._keyring = keyring
         self._directory = directory
         self._publisher = publisher
         self._watch = watch
+        self._hub = hub
 
     async def revoke_device(self, device: DeviceId, secret: Secret) -> None:
         """Sign another device out, and give it no key that is made from now on."""
@@ -144,13 +146,22 @@ class Changes:
                     opened = await open_vault(self._session, secret, self._directory.check_own)
                     # It tells whether an earlier sign-in of this store has come through with a recovery key.
                     self._publisher.settle(opened.vault.json())
-                    self._directory.pin(self._session.signed_in.user, opened.document)
+                    self._pin(opened)
                     await change(opened)
                 except Refused as refusal:
                     if refusal.code not in OVERTAKEN or attempt == TRIES:
                         raise
                 else:
                     return
+
+    def _pin(self, opened: Opened) -> None:
+        user = self._session.signed_in.user
+        known = self._directory.known(user)
+        if known is not None and known.identity != opened.document.identity:
+            # The user began again on another device; what is here stays readable here.
+            self._keyring.before_leaving()
+            self._hub.tell(IdentityChanged(user, was_verified=False))
+        self._directory.pin(user, opened.document)
 
     def _pending(self, opened: Opened, step: Step) -> Pending:
         me, content = self._session.signed_in, step.content

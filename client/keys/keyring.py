@@ -4,6 +4,7 @@ one for what the store keeps sealed. With a passphrase they rest under Argon2id;
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -111,6 +112,8 @@ class Keyring:
 
     def __init__(self, store: KeyStore, passphrase: str | None = None, *, strength: Strength | None = None) -> None:
         self._store = store
+        # Called before encryption keys go that the vault has no more.
+        self.before_leaving: Callable[[], None] = lambda: None
         self._kdf: Kdf | None = None
         self._secret: bytes | None = None
         kept = store.ring()
@@ -235,6 +238,8 @@ class Keyring:
 
     def settle(self, pending: Pending) -> None:
         """It has been taken: what it brings is this device's from now on."""
+        if pending.is_reset:
+            self.before_leaving()
         kept = () if pending.is_reset else self.ring.encryption
         merged = {key.version: key for key in (*kept, *([pending.key] if pending.key else []))}
         self._keep(replace(

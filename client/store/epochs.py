@@ -87,6 +87,11 @@ class Epochs:
         rows = self._database.all("SELECT room, epoch FROM epochs WHERE wrap IS NULL AND key IS NULL")
         return [(RoomId(room), int(epoch)) for room, epoch in rows]
 
+    def closed(self) -> list[tuple[RoomId, int]]:
+        """Epochs whose wrap is here and was never opened."""
+        rows = self._database.all("SELECT room, epoch FROM epochs WHERE wrap IS NOT NULL AND key IS NULL")
+        return [(RoomId(room), int(epoch)) for room, epoch in rows]
+
     def opened(self, room: RoomId, epoch: int, key: bytes) -> None:
         """Keep a key, sealed for the store."""
         self._database.run("UPDATE epochs SET key = ? WHERE room = ? AND epoch = ?", key, room, epoch)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from accounts.models import User
-from client import FLOOR, KeysLocked, LetterlockError, Refused, WeakPassword, WrongSecret
+from client import FLOOR, IdentityChanged, KeysLocked, LetterlockError, Refused, WeakPassword, WrongSecret
 from client.crypto import recovery
 from client.crypto.errors import BadRecoveryKey
 from client.keys import check_password
@@ -401,12 +401,33 @@ class TestResetting:
         await until(lambda: versions(laptop) == [1, 2])
         await alice.keys.reset(PASSWORD)
         await until(lambda: not laptop.is_signed_in)
+        news = laptop.events()
 
         await laptop.sign_in(alice.me.username, PASSWORD, device_name="laptop again")
 
         assert versions(laptop) == [1]
         assert laptop.keys.own.encryption_key(1) == alice.keys.own.encryption_key(1)
         assert document(laptop).identity == document(alice).identity
+        await heard(news, IdentityChanged, user=laptop.me.user)
+
+    async def test_what_a_device_has_received_it_goes_on_reading(self, people):
+        """Also what nobody has looked at yet; a device that signs in later does not."""
+        alice, bob = await person(people, "alice"), await person(people, "bob")
+        laptop = await another_device(people, alice)
+        room = await bob.direct_room(alice.me.user)
+        await bob.send(room.id, b"before")
+        for client in (alice, laptop):
+            await until(lambda client=client: client.unread(room.id) == 1)
+            assert client._store.epochs.closed() == [(room.id, 1)]
+
+        await alice.keys.reset(PASSWORD)
+        await until(lambda: not laptop.is_signed_in)
+        await laptop.sign_in(alice.me.username, PASSWORD, device_name="laptop again")
+        tablet = await another_device(people, alice)
+        await tablet.fetch_history()
+
+        assert bodies(alice, room.id) == bodies(laptop, room.id) == [b"before"]
+        assert [message.problem for message in tablet.messages(room.id)] == ["no_key"]
 
     async def test_not_without_the_password(self, people):
         alice = await person(people, "alice")

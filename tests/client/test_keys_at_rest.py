@@ -197,8 +197,11 @@ async def test_a_client_under_a_passphrase(people, tmp_path):
     alice = await person(people, "alice", store=tmp_path / "alice.db", passphrase=PHRASE)
     device = alice.me.device
     await alice.close()
-    with pytest.raises(PassphraseNeeded):
+    with pytest.raises(PassphraseNeeded) as refusal:
         Client("http://127.0.0.1:9", tmp_path / "alice.db")
+    with pytest.raises(WrongSecret):
+        Client("http://127.0.0.1:9", tmp_path / "alice.db", passphrase="another")
+    assert refusal.tb is not None  # what failed is not collected yet, and the file is free all the same
 
     again = await reopened(people, tmp_path / "alice.db", passphrase=PHRASE)
     assert not again.keys.is_locked

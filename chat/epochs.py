@@ -39,6 +39,10 @@ from kernel.sealed import WRAP, Envelope, b64, envelope_json
 ENTRY_KIND: Final = 5
 USERS_NAMED: Final = 100
 
+WRAPLESS = """
+SELECT m.user_id FROM chat_membership m LEFT JOIN chat_epochwrap w ON (w.room_id, w.epoch, w.user_id) = (m.room_id, %s, m.user_id)
+WHERE m.room_id = %s AND w.user_id IS NULL
+"""
 MEMBERS = "SELECT user_id::text FROM chat_membership WHERE room_id = %s ORDER BY user_id"
 INSERT_WRAPS = f"""
 INSERT INTO chat_epochwrap (user_id, room_id, epoch, version, sealed)
@@ -120,11 +124,13 @@ def state(user: UUID, room_id: UUID) -> EpochState:
     room = _room_of_member(user, room_id)
     wanting: list[UUID] = []
     if room.epoch:
-        members = set(Membership.objects.filter(room=room).values_list("user_id", flat=True))
-        wrapped = EpochWrap.objects.filter(room=room, epoch=room.epoch).values_list("user_id", flat=True)
-        wanting = across_blocks.seen_by(user, room, userkeys.current(members - set(wrapped)))
-    newest = across_blocks.horizons(user, [room_id]).get(room_id, room.epoch)
-    return EpochState(newest, reasons_of(room.stale), room.members_version, room.history, wanting)
+        with connection.cursor() as cursor:
+            cursor.execute(WRAPLESS, (room.epoch, room_id))
+            wrapless = [member for (member,) in cursor.fetchall()]
+        wanting = across_blocks.seen_by(user, room, userkeys.current(wrapless)) if wrapless else []
+    return EpochState(
+        _last_shown(user, room, room.epoch), reasons_of(room.stale), room.members_version, room.history, wanting
+    )
 
 
 def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[list[EpochView], int | None]:
@@ -133,7 +139,8 @@ def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[li
     Members see all of them, each with their own wrap; who is no member any more, those that they have a wrap of.
     Raises `NotFound`.
     """
-    last = min(last, across_blocks.horizons(user, [room_id]).get(room_id, last))
+    room = Room.objects.filter(id=room_id).first()
+    last = _last_shown(user, room, last) if room else 0
     rows = _without_roster(RoomEpoch.objects.filter(room_id=room_id, epoch__gte=first, epoch__lte=last))
     if not Membership.objects.filter(room_id=room_id, user_id=user).exists():
         own = EpochWrap.objects.filter(user_id=user, room_id=room_id)
@@ -150,13 +157,13 @@ def list_epochs(user: UUID, room_id: UUID, *, first: int, last: int) -> tuple[li
 
 def roster(user: UUID, room_id: UUID, epoch: int) -> list[list[Any]]:
     """The list that the epoch's record signs, for members and for whoever can open it. Raises `NotFound`."""
-    row = RoomEpoch.objects.filter(room_id=room_id, epoch=epoch).first()
+    row = RoomEpoch.objects.select_related("room").filter(room_id=room_id, epoch=epoch).first()
     is_in = Membership.objects.filter(room_id=room_id, user_id=user)
-    if row is None or not (
-        is_in.exists() or EpochWrap.objects.filter(user_id=user, room_id=room_id, epoch=epoch).exists()
+    if (
+        row is None
+        or not (is_in.exists() or EpochWrap.objects.filter(user_id=user, room_id=room_id, epoch=epoch).exists())
+        or epoch > _last_shown(user, row.room, epoch)
     ):
-        raise NotFound("there is no such epoch")
-    if epoch > across_blocks.horizons(user, [room_id]).get(room_id, epoch):
         raise NotFound("there is no such epoch")
     return epoch_documents.roster_json(row.roster)
 
@@ -289,6 +296,13 @@ def _room_of_member(user: UUID, room_id: UUID) -> Room:
     if room is None:
         raise NotFound("there is no such room")
     return room
+
+
+def _last_shown(user: UUID, room: Room, epoch: int) -> int:
+    """The number up to which the user is shown epochs, at most this one."""
+    if room.kind != Room.Kind.DIRECT:
+        return epoch
+    return min(epoch, across_blocks.horizons(user, [room.id]).get(room.id, epoch))
 
 
 def _members(room_id: UUID) -> list[str]:

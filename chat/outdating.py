@@ -9,26 +9,38 @@ at the keys: whichever has the room first, the other one sees what it did.
 """
 
 from collections.abc import Collection
+from typing import Final
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Q
 
 from accounts import userkeys
-from chat.models import Membership, Room, RoomEpoch
+from chat.models import Room, RoomEpoch
 from connections import policy
 from kernel import ports
+from kernel.database import uuid_array
+
+# In one order for everybody; a send that holds one of them FOR KEY SHARE ends first. Those without an epoch too: somebody
+# may be making the first one. And nobody brings the user into another meanwhile (accounts/holders.py, `hold`).
+HOLD: Final = """
+SELECT count(*) FROM (
+    SELECT FROM chat_room WHERE id IN (SELECT room_id FROM chat_membership WHERE user_id = %s) ORDER BY id FOR UPDATE
+) held
+"""
+OUTDATE: Final = """
+UPDATE chat_room r SET stale = r.stale | %s FROM chat_membership m
+WHERE m.user_id = %s AND r.id = m.room_id AND r.epoch > 0
+      AND NOT coalesce(r.first_user = ANY(%s::uuid[]) OR r.second_user = ANY(%s::uuid[]), false) AND r.stale & %s = 0
+"""
 
 
 def user_rekeyed(user: UUID) -> None:
     """The port of kernel/ports.py: the epochs of the user's rooms are outdated from the caller's commit on."""
-    mine = Membership.objects.filter(user_id=user).values("room_id")
-    # In one order for everybody; a send that holds one of them FOR KEY SHARE ends first. Those without an epoch too:
-    # somebody may be making the first one. And nobody brings the user into another meanwhile (`holders.hold`).
-    ids = list(Room.objects.filter(id__in=mine).order_by("id").select_for_update().values_list("id", flat=True))
-    outdated = Room.objects.filter(id__in=ids, epoch__gt=0)
-    if unaware := _who_do_not_see(user):
-        outdated = outdated.exclude(_between(user, unaware))
-    outdated.update(stale=F("stale").bitor(Room.Stale.KEYS))
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD, (user,))
+        unaware = uuid_array(_who_do_not_see(user))
+        cursor.execute(OUTDATE, (Room.Stale.KEYS, user, unaware, unaware, Room.Stale.KEYS))
 
 
 def block_lifted(by: UUID, peer: UUID, *, is_open: bool) -> None:

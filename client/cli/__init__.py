@@ -12,6 +12,7 @@ What both show is decided without a terminal:
     commands  what is typed after a slash, and its completion
     names     who is who, which room is meant
     desk      the device at work: what the client tells becomes what the screen shows; `window` the open room, `overview` the list
+    facts     what can be said of it in a line
     deeds     what the user does
     questions what the connection service asks back; `banners` what has to be known; `keywords` keys in words
     secrets   passwords from a prompt, a file, standard input

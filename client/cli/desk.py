@@ -40,9 +40,8 @@ from client import (
     VaultOpened,
 )
 from client.cli import banners, words
-from client.cli.commands import Kind
 from client.cli.model import RoomLine, Row, conversation, typing_words
-from client.cli.names import Names, people, safe_name, short_id
+from client.cli.names import Names
 from client.cli.overview import Overview
 from client.cli.window import Window
 
@@ -81,7 +80,7 @@ class Desk:
         self.names.learn(relations=client.connections.list())
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked_for_rooms = False
-        self._other_identities: set[UserId] = set()  # came while nobody had verified the one before
+        self.other_identities: set[UserId] = set()  # came while nobody had verified the one before
 
     async def __aenter__(self) -> "Desk":
         self._begin(self._listen())
@@ -129,12 +128,6 @@ class Desk:
         """The room that is open, if the user is still in it."""
         return self._overview.get(self.window.room) if self.window is not None else None
 
-    def _peer(self) -> tuple[UserId | None, Relation | None]:
-        """The other one of the open direct room, and what there is with them."""
-        room = self.open_room
-        peer = room.peer_of(self.me) if room is not None else None
-        return peer, self.client.connections.get(peer) if peer is not None else None
-
     # The open room.
 
     def open(self, room: RoomId) -> None:
@@ -175,52 +168,6 @@ class Desk:
                 for user in stale:
                     del writing[user]
                 self._changed(room, News.TYPING)
-
-    def state(self) -> str:
-        """How the device stands to the server, in a few words."""
-        waiting = len(self.client.unsent()) + len(self.client.connections.waiting())
-        return words.of_state(self.client.state, waiting=waiting, reason=self.reason)
-
-    def banner(self) -> str:
-        """What the user should know before writing in the open room: the most important of it."""
-        room, (peer, relation) = self.open_room, self._peer()
-        keys = self.client.keys
-        members = [member.user for member in room.members if member.user != self.me] if room is not None else []
-        if self.alerts:
-            return f"{self.alerts[0]} (Esc puts this away)"
-        return banners.first(
-            is_locked=keys.is_locked,
-            has_left=self.window is not None and room is None,
-            held=[self.names[user] for user in members if keys.is_held(user)],
-            others=[self.names[user] for user in members if user in self._other_identities],
-            peer=self.names[peer] if peer is not None else "",
-            relation=relation,
-            key_to_confirm=keys.recovery_key is not None,
-        )
-
-    def standing(self) -> str:
-        """What there is with the other one of the open direct room, in a few words."""
-        peer, relation = self._peer()
-        if peer is None:
-            return ""
-        is_something = relation is not None and (relation.state != "none" or any(relation.blocks))
-        keys = self.client.keys
-        verified = "keys changed" if keys.is_held(peer) else "verified" if keys.is_verified(peer) else ""
-        return " · ".join(part for part in (words.of_relation(relation) if is_something else "", verified) if part)
-
-    def words(self) -> dict[Kind, list[str]]:
-        """What the arguments of commands may be here."""
-        relations, room = self.client.connections.list(), self.open_room
-        members = [self.names[member.user] for member in room.members if member.user != self.me] if room else []
-        known = sorted(name for user, name in self.names.items() if user != self.me)
-        titles = [", ".join(people(other, self.names, self.me)) for other in self.rooms if other.kind == "direct"]
-        groups = [short_id(other.id) for other in self.rooms if other.kind == "group"]
-        return {
-            "user": known, "member": sorted(members), "room": [*titles, *groups], "role": ["admin", "member"],
-            "contact": [safe_name(r.username) for r in relations if r.state in {"contact", "requested"}],
-            "incoming": [safe_name(r.username) for r in relations if r.state == "incoming"],
-            "blocked": [safe_name(r.username) for r in relations if r.blocked],
-        }  # fmt: skip
 
     # What happens.
 
@@ -300,14 +247,14 @@ class Desk:
 
     def _identity_changed(self, user: UserId, *, was_verified: bool) -> None:
         if not was_verified:
-            self._other_identities.add(user)
+            self.other_identities.add(user)
         self._alert(banners.other_identity(self.names[user], was_verified=was_verified))
         self._all_changed()
 
     def keys_changed(self, user: UserId | None = None) -> None:
         """The user has verified somebody, unlocked, or confirmed something."""
         if user is not None:
-            self._other_identities.discard(user)
+            self.other_identities.discard(user)
         self._all_changed(reopen=user is None)
 
     def outbox_changed(self) -> None:

@@ -182,17 +182,16 @@ def of_relation(relation: Relation | None) -> str:
     """What there is with somebody, in a few words."""
     if relation is None:
         return "no contact"
-    words = {
+    state = {
         "none": "no contact",
         "requested": "you have asked",
         "incoming": "asks to be your contact",
         "contact": "contact",
     }[relation.state]
-    if relation.blocked:
-        words += ", blocked by you"
-    if relation.blocked_by:
-        words += ", blocks you"
-    return words
+    blocks = [
+        words for is_so, words in ((relation.blocked, "blocked by you"), (relation.blocked_by, "blocks you")) if is_so
+    ]
+    return ", ".join([*([state] if relation.state != "none" or not blocks else []), *blocks])
 
 
 def of_device(device: Device, now: int) -> str:
@@ -271,7 +270,7 @@ def at(ms: int, zone: tzinfo | None = None) -> datetime:
 def ends(left: str, right: str, width: int) -> str:
     """Two safe texts at both ends of a line; the left one gives way."""
     right = cut(right, width)
-    return pad(left, max(width - cell_len(right), 0)) + right
+    return cut(f"{pad(left, max(width - cell_len(right) - 1, 0))} {right}", width)
 
 
 def now_ms() -> int:

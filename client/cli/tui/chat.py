@@ -12,16 +12,14 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from client import LetterlockError, MessageId, RoomId, State
-from client.cli import commands, words
-from client.cli.commands import Mistyped, Spoken, Where
+from client.cli import commands, facts, words
+from client.cli.commands import Mistyped, Spoken
 from client.cli.deeds import Deeds
 from client.cli.desk import EVERYTHING, Desk, News
-from client.cli.names import people, short_id, title
 from client.cli.text import one_line
 from client.cli.tui.composer import Composer
-from client.cli.tui.dialogs import Choose
 from client.cli.tui.lists import Lines, RoomList, Transcript
-from client.cli.tui.obey import obey
+from client.cli.tui.obey import about_message, obey
 from client.cli.window import STEP
 
 NARROW = 66  # columns below which rooms and conversation do not stand side by side
@@ -121,41 +119,25 @@ class Chat(Screen[None]):
         self.call_after_refresh(self._seen)
 
     def _show_frame(self) -> None:
-        lines = self.desk.lines()
-        open_id = self.desk.window.room if self.desk.window is not None else None
-        self.query_one(RoomList).show_rooms(lines, open_id)
-        status, state = self.query_one("#status", Static), self.desk.client.state
+        window, state = self.desk.window, self.desk.client.state
+        self.query_one(RoomList).show_rooms(self.desk.lines(), window.room if window is not None else None)
+        status = self.query_one("#status", Static)
         status.set_class(state in {State.OFFLINE, State.CONNECTING}, "away")
         status.set_class(state is State.STOPPED, "stopped")
-        me = self.desk.client.me
-        left = f"{one_line(me.username, 32)} on {one_line(me.device_name, 20)}"
-        unread = sum(line.unread for line in lines)
-        right = f"{f'{unread} unread  ' if unread else ''}{self.desk.state()}"
-        status.update(words.ends(left, right, max(self.size.width - 2, 10)))
-        self.query_one("#title", Static).update(self._title())
-        self.set_class(self.desk.window is None, "nothing-open")
-        self.query_one("#nothing", Static).update(NOTHING.format(me=me.username))
+        status.update(facts.status(self.desk, max(self.size.width - 2, 10)))
+        heading = self.query_one("#title", Static)
+        heading.update(facts.heading(self.desk, max(heading.size.width, 10)))
+        self.set_class(window is None, "nothing-open")
+        self.query_one("#nothing", Static).update(NOTHING.format(me=one_line(self.desk.client.me.username, 32)))
         banner = self.query_one("#banner", Static)
-        text = self.desk.banner()
-        banner.update(text)
+        banner.update(text := facts.banner(self.desk))
         banner.set_class(bool(text), "shown")
-
-    def _title(self) -> str:
-        window, room = self.desk.window, self.desk.open_room
-        if window is None:
-            return "No conversation is open"
-        width = max(self.query_one("#title", Static).size.width - 2, 10)
-        if room is None:
-            return f"{short_id(window.room)} (left)"
-        others = people(room, self.desk.names, self.desk.me)
-        right = self.desk.standing() if room.kind == "direct" else f"{len(room.members)} people {short_id(room.id)}"
-        return words.ends(title(others, max(width - len(right) - 2, 8)), right, width)
 
     def _show_below(self, remark: str = "", *, wrong: bool = False) -> None:
         below = self.query_one("#remark", Static)
-        hint = commands.hint(self.composer.text, self.where)
-        below.set_class(wrong and not hint, "wrong")
-        if remark or not (self._remark_ends and not hint):
+        hint = commands.hint(self.composer.text, facts.where(self.desk))
+        if remark or hint or self._remark_ends is None:  # a remark stays, unless there is something newer to say
+            below.set_class(wrong and not hint, "wrong")
             below.update(hint or remark or self.desk.typing())
 
     def say(self, sentence: str, *, wrong: bool = False) -> None:
@@ -190,12 +172,6 @@ class Chat(Screen[None]):
     def transcript(self) -> Transcript:
         """The conversation."""
         return self.query_one(Transcript)
-
-    @property
-    def where(self) -> Where:
-        """The kind of the open room."""
-        room = self.desk.open_room
-        return "anywhere" if room is None else "group" if room.kind == "group" else "direct"
 
     def go(self, room: RoomId) -> None:
         """Open a room."""
@@ -289,7 +265,7 @@ class Chat(Screen[None]):
     def on_composer_completion_wanted(self) -> None:
         """Tab: the next of what the command may become."""
         if self._completing is None:
-            found = commands.completions(self.composer.text, self.desk.words(), self.where)
+            found = commands.completions(self.composer.text, facts.completions(self.desk), facts.where(self.desk))
             if not found:
                 return
             self._completing = (found, 0)
@@ -314,7 +290,7 @@ class Chat(Screen[None]):
         """Enter: say it, or do it. What is neither comes back to be mended."""
         typed = event.text.strip("\n")
         self._to_end = True
-        match commands.read(typed, self.where):
+        match commands.read(typed, facts.where(self.desk)):
             case _ if not typed.strip():
                 pass
             case Mistyped(advice=advice):
@@ -342,7 +318,7 @@ class Chat(Screen[None]):
 
     def action_obey(self, name: str) -> None:
         """A command by its key."""
-        match commands.read(f"/{name}", self.where):
+        match commands.read(f"/{name}", facts.where(self.desk)):
             case Spoken() as spoken:
                 self.run_worker(self._obey(spoken), group="commands")
             case Mistyped(advice=advice):
@@ -367,7 +343,7 @@ class Chat(Screen[None]):
         if event.sender.id == "rooms":
             self.go(RoomId(event.key))
         else:
-            self.run_worker(self._about(MessageId(event.key)), group="commands")
+            self.run_worker(about_message(self, MessageId(event.key)), group="commands")
 
     def on_lines_typed(self, event: Lines.Typed) -> None:
         """Who begins to write means the composer."""
@@ -383,28 +359,3 @@ class Chat(Screen[None]):
         window = self.desk.window
         if window is not None and not window.is_whole and window.more(STEP):
             self._heard(News.ROWS)
-
-    async def _about(self, message: MessageId) -> None:
-        row = next((row for row in self.desk.rows() if row.key == message), None)
-        choices = [("again", "Send it again")] if getattr(row, "can_resend", False) else []
-        choices += [("discard", "Discard it")] if getattr(row, "can_discard", False) else []
-        choices += (
-            [("reached", "Who has it")]
-            if getattr(row, "mine", False) and not getattr(row, "can_discard", False)
-            else []
-        )
-        choices += [("copy", "Copy the text (to the terminal's clipboard)"), ("back", "Back")]
-        choice = await self.app.push_screen_wait(Choose("This message", getattr(row, "text", "")[:600], choices))
-        try:
-            match choice:
-                case "again":
-                    self.say(self.deeds.again(message))
-                case "discard":
-                    self.say(self.deeds.discard(message))
-                case "reached":
-                    self.say(", ".join(f"{name}: {how}" for name, how in self.deeds.reached(message)))
-                case "copy":
-                    self.app.copy_to_clipboard(getattr(row, "text", ""))
-        except LetterlockError as error:
-            self.say(words.of_error(error), wrong=True)
-        self.composer.focus()

@@ -80,11 +80,11 @@ class Form(ModalScreen[T | None], Generic[T]):
 
     def __init__(
         self, title: str, body: str, fields: Sequence[Field], submit: Callable[[dict[str, str]], Awaitable[T]], *,
-        verb: str = "go on", remark: Callable[[dict[str, str]], str] | None = None,
+        verb: str = "go on", back: str = "back", remark: Callable[[dict[str, str]], str] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._title, self._body, self._fields = title, body, fields
-        self._submit, self._verb, self._remark = submit, verb, remark
+        self._submit, self._verb, self._back, self._remark = submit, verb, back, remark
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -105,7 +105,7 @@ class Form(ModalScreen[T | None], Generic[T]):
                 )
             yield Static("", id="remark", markup=False)
             yield Static("", id="wrong", markup=False)
-            yield Static(f"Enter: {self._verb}   Esc: back", classes="keys", markup=False)
+            yield Static(f"Enter: {self._verb}   Esc: {self._back}", classes="keys", markup=False)
 
     def on_mount(self) -> None:
         """Begin at the first field that is empty."""

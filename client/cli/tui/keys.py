@@ -18,7 +18,7 @@ Arguments = tuple[str, ...]
 VERIFY = """\
 {rows}
 
-Compare these 60 digits with {name}, by voice or side by side, not in here.
+Compare these 60 digits with {name}, by voice or side by side.
 If they are the same on both sides, nobody is in between.
 """
 HELD = """\
@@ -138,7 +138,9 @@ async def show_recovery_key(app: App[Any], client: Client) -> bool:
     asked = " and ".join(map(str, numbers))
     fields = [Field("groups", f"To confirm, type the groups {asked}", placeholder="abcd efgh")]
     body = RECOVERY.format(rows=keywords.key_rows(text))
-    return bool(await app.push_screen_wait(Form("Your recovery key", body, fields, confirm, verb="confirm")))
+    return bool(
+        await app.push_screen_wait(Form("Your recovery key", body, fields, confirm, verb="confirm", back="later"))
+    )
 
 
 async def unlock(chat: "Chat", _: Arguments) -> str | None:

@@ -176,11 +176,11 @@ class Transcript(Lines):
         anchor = None if stays else self._anchor()
         self._rows = list(rows)
         self._lay_out()
-        # The new height is known only after the next layout.
         if stays:
+            # Where the end is may be known only after the next layout.
             self.call_after_refresh(self._go_to_end)
         elif anchor is not None:
-            self.call_after_refresh(self._return_to, *anchor)
+            self._return_to(*anchor)
 
     def _go_to_end(self) -> None:
         self.scroll_end(animate=False, immediate=True, x_axis=False)

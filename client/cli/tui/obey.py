@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from client.cli import commands
+from client import LetterlockError, MessageId
+from client.cli import commands, words
 from client.cli.commands import Spoken
+from client.cli.model import Bubble
 from client.cli.tui import keys, people
 from client.cli.tui.dialogs import Choose, Show
 
@@ -131,6 +133,31 @@ def _change(command: str) -> "Deed":
         return await chat.deeds.change(command, who)
 
     return change
+
+
+async def about_message(chat: "Chat", message: MessageId) -> None:
+    """Ask what to do with a message that was chosen, and do it."""
+    row = next((row for row in chat.desk.rows() if row.key == message), None)
+    if not isinstance(row, Bubble):
+        return
+    choices = [("again", "Send it again")] if row.can_resend else []
+    choices += [("discard", "Discard it")] if row.can_discard else []
+    choices += [("reached", "Who has it")] if row.mine and row.seq is not None else []
+    choices += [("copy", "Copy the text (to the terminal's clipboard)"), ("back", "Back")]
+    choice = await chat.app.push_screen_wait(Choose("This message", row.text[:600], choices))
+    try:
+        match choice:
+            case "again":
+                chat.say(chat.deeds.again(message))
+            case "discard":
+                chat.say(chat.deeds.discard(message))
+            case "reached":
+                chat.say(", ".join(f"{name}: {how}" for name, how in chat.deeds.reached(message)))
+            case "copy":
+                chat.app.copy_to_clipboard(row.text)
+    except LetterlockError as error:
+        chat.say(words.of_error(error), wrong=True)
+    chat.composer.focus()
 
 
 async def sure(chat: "Chat", title: str, body: str, verb: str) -> bool:

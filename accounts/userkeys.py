@@ -126,6 +126,8 @@ def put(user_id: UUID, device_id: UUID, *, seq: int, step: Step) -> None:
         documents.check_follows(old, new, device=device_id, live=holder.live)
         is_rekeyed = new.uek_version != old.uek_version
         _check_step(holder, step, is_rekeyed=is_rekeyed)
+        if is_rekeyed:
+            rates.take("rekey", user_id)
         if step.vault is not None:
             vaults.replace(holder.user, step.vault, step.page)
         key_history.keep(row, document=new)
@@ -154,6 +156,7 @@ def reset(
     Raises `BadCredentials`, `KeysMissing`, and `InvalidInput`.
     """
     rates.take("keys", user_id)
+    rates.take("rekey", user_id)
     kept = credentials.check_own(user_id, proof, address=address, now=now)
     stored = "" if recovery is None else hashers.keep(recovery)
     with transaction.atomic():

@@ -203,8 +203,8 @@ def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
 
 def _create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
     # Looked at before it is locked: a stranger must not be able to hold up a room.
-    _room_of_member(by, room_id)
-    take_turn(room_id, device)
+    room = _room_of_member(by, room_id)
+    take_turn(room_id, by, device, is_early=room.epoch > 0 and not room.stale)
     with transaction.atomic():
         room = Room.objects.select_for_update().get(id=room_id)
         members = _members(room_id)
@@ -283,9 +283,11 @@ def _add(room: Room, user: UUID, wraps: Mapping[int, Wrap], *, is_own: bool) -> 
         )
 
 
-def take_turn(room_id: object, device: object) -> None:
-    """Count an attempt of this device in this room. Raises `TooManyRequests`."""
+def take_turn(room_id: object, user: object, device: object, *, is_early: bool = False) -> None:
+    """Count an attempt of this device in this room; `is_early`: there is an epoch, and it would do. Raises `TooManyRequests`."""
     rates.take("epoch", f"{room_id}:{device}")
+    if is_early:
+        rates.take("epoch_early", f"{room_id}:{user}")
 
 
 # --- parts -------------------------------------------------------------------------------------------------------------

@@ -69,8 +69,13 @@ RATES: Final[dict[str, Rate]] = {
     "lookup": Rate(burst=60, per_second=0.5),
     "vault": Rate(burst=10, per_second=10 / 3_600),  # reading it
     "keys": Rate(burst=30, per_second=0.05),  # changing keys, vault or password: others may be told
+    "rekey": Rate(
+        burst=20, per_second=1 / 300
+    ),  # another encryption key: each outdates the epochs of all the user's rooms
     # Per room and device.
     "epoch": Rate(burst=6, per_second=0.1),
+    # Per room and user: epochs where nothing has outdated the one before. Each of a large group is 230 kB, for good.
+    "epoch_early": Rate(burst=20, per_second=1 / 60),
     # Per user and whom the change is about.
     "connection_pair": Rate(burst=30, per_second=0.1),
     "connection": Rate(burst=120, per_second=2),

@@ -201,11 +201,21 @@ class TestGivingKeys:
 def test_a_device_makes_six_epochs_of_a_room_in_a_minute():
     with override_settings(RATE_SCALE=1.0):
         for _ in range(6):
-            epochs.take_turn("room", "phone")
+            epochs.take_turn("room", "alice", "phone")
         with pytest.raises(TooManyRequests):
-            epochs.take_turn("room", "phone")
-        epochs.take_turn("room", "laptop")
-        epochs.take_turn("other", "phone")
+            epochs.take_turn("room", "alice", "phone")
+        epochs.take_turn("room", "alice", "laptop")
+        epochs.take_turn("other", "alice", "phone")
+
+
+def test_a_user_makes_few_epochs_that_nothing_asks_for_with_however_many_devices():
+    with override_settings(RATE_SCALE=1.0):
+        for number in range(20):
+            epochs.take_turn("a room", "alice", f"{number}", is_early=True)
+        with pytest.raises(TooManyRequests):
+            epochs.take_turn("a room", "alice", "another", is_early=True)
+        epochs.take_turn("a room", "alice", "another")
+        epochs.take_turn("a room", "bob", "phone", is_early=True)
 
 
 class TestSendingMeanwhile:

@@ -10,12 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from django.db.models.functions import Now
+from django.test import override_settings
 
 from accounts import userkeys
 from accounts.models import Device, DeviceBox, UserKeysHistory
 from chat.models import Room
+from kernel import rates
+from kernel.limits import Rate
 from tests.cast import b64, ok
-from tests.keys.keyring import entries_of, payload_of, seen_by, signed
+from tests.keys.keyring import Keyring, entries_of, payload_of, seen_by, signed
 
 # X25519's points of order 1, 2, 4 and 8 (RFC 7748 §6.1; cr.yp.to/ecdh.html), and two of them not reduced.
 LOW_ORDER = [
@@ -459,3 +462,21 @@ async def test_a_key_can_be_had_by_the_port_of_epochs(alice, keys):
     assert {"ver": found.uek_version, "suite": "x25519", "pk": b64(found.uek_public)} == keys.document()["uek"]
     ok(await alice.phone.http.delete(f"devices/{laptop.id}"), 204)
     assert await asyncio.to_thread(userkeys.device_key, user, device) is None
+
+
+async def test_a_user_who_takes_one_key_after_the_other_is_slowed_down(alice, keys, monkeypatch):
+    """Each outdates the epochs of all the user's rooms, and whoever writes there makes new ones. Other changes go on."""
+
+    def uses_up():
+        with override_settings(RATE_SCALE=1.0):
+            rates.take("rekey", UUID(alice.id))
+
+    # Here one takes as long to come back as many do where the request goes.
+    monkeypatch.setitem(rates.RATES, "rekey", Rate(burst=2, per_second=0.0001))
+    await asyncio.to_thread(uses_up)
+    await refused(keys, keys.document(uek=keys.rotated()), 429, "rate_limited", vault=keys.vault())
+    again = Keyring(alice, kdf=keys.kdf)
+    body = {"userkeys": again.envelope(again.document()), "vault": again.vault(), "auth": alice.password}
+    assert ok(await alice.phone.http.post("e2ee/reset", json=body), 429)["code"] == "rate_limited"
+    keys.version = 1
+    await keys.puts(keys.document(uek=json.loads(keys.last)["uek"]))

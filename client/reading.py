@@ -74,6 +74,17 @@ class ReadingCalls:
         if self._store.rooms.read(room, seq, tell=True) and self._keeper.connection is not None:
             self._keeper.connection.put(Read(room, seq))
 
+    async def tell_reads(self) -> None:
+        """Tell the server over REST what was read, without waiting for the next connection: before closing at once."""
+        told = self._store.rooms.untold_reads()
+        for room, seq in told:
+            try:
+                await self._session.request("POST", f"rooms/{room}/read", {"seq": seq}, repeat=True)
+            except Refused as refusal:
+                if refusal.problem.may_retry:
+                    raise
+        self._store.rooms.reads_told(told)
+
     def unread(self, room: RoomId) -> int:
         """How many messages of others are unread in a room."""
         return self._store.rooms.unread(room, self._session.signed_in.user)

@@ -6,7 +6,7 @@ What the user does is in `client.cli.deeds`.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Flag, auto
 from typing import Any
 
@@ -65,10 +65,12 @@ EVERYTHING = News.ROOMS | News.ROWS | News.TYPING | News.STATE | News.BANNER
 class Desk:
     """One signed-in client. `on_news(what)` is called on the event loop, often."""
 
-    def __init__(self, client: Client, *, now_ms: Callable[[], int] = words.now_ms) -> None:
+    def __init__(
+        self, client: Client, *, kept_names: Mapping[str, str] | None = None, now_ms: Callable[[], int] = words.now_ms
+    ) -> None:
         self.client = client
         self._me = client.me.user
-        self.names = Names(client.me)
+        self.names = Names(client.me, kept_names)
         self.window: Window | None = None
         self.on_news: Callable[[News], None] = lambda _: None
         self.alerts: list[str] = []  # what must not be missed, until the user puts it away

@@ -66,6 +66,7 @@ async def run(place: Place, options: Namespace) -> int:
         if options.command is None:
             return await _screen(client, place, asker)
         asker.conflict = asker.lag = _decides(options)
+        options.place = place
         try:
             if options.command in accounts.COMMANDS:
                 return await accounts.COMMANDS[options.command](client, place, options)

@@ -15,8 +15,9 @@ _ROOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Names(Mapping[UserId, str]):
     """User names by id, as far as rooms and connections tell them; somebody unknown has the end of the id."""
 
-    def __init__(self, me: SignedIn) -> None:
-        self._names: dict[UserId, str] = {me.user: safe_name(me.username)}
+    def __init__(self, me: SignedIn, kept: Mapping[str, str] | None = None) -> None:
+        self._names = {UserId(user): safe_name(name) for user, name in (kept or {}).items()}
+        self._names[me.user] = safe_name(me.username)
 
     def learn(self, rooms: Iterable[Room] = (), relations: Iterable[Relation] = ()) -> None:
         """Take names from what the client knows."""

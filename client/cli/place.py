@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from client import UserId
+
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 DEFAULT_PROFILE: Final = "default"
+NAMES: Final = 10_000
 _PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -47,8 +50,29 @@ class Place:
 
     def keep(self) -> None:
         """Remember the server of this store."""
+        self.notes.touch(mode=0o600)
         self.notes.write_text(json.dumps({"url": self.url}) + "\n", encoding="utf-8")
-        self.notes.chmod(0o600)
+
+    # The server tells the names of those who are in a room, not of those who have left; what they said is still there.
+
+    @property
+    def names(self) -> Path:
+        """The file beside the store that keeps user names."""
+        return self.store.with_suffix(".names.json")
+
+    def kept_names(self) -> dict[str, str]:
+        """User names by id, as they were last known."""
+        try:
+            kept = json.loads(self.names.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {str(user): str(name) for user, name in kept.items()} if isinstance(kept, dict) else {}
+
+    def keep_names(self, names: Mapping[UserId, str]) -> None:
+        """Remember user names; of very many, the last ones."""
+        newest = dict(list(names.items())[-NAMES:])
+        self.names.touch(mode=0o600)
+        self.names.write_text(json.dumps(newest) + "\n", encoding="utf-8")
 
 
 def find(environment: Mapping[str, str], *, profile: str | None, store: str | None, url: str | None) -> Place:
@@ -85,9 +109,8 @@ def _kept_url(notes: Path) -> str | None:
 
 def checked_url(url: str) -> str:
     """The address of a server, without a slash at its end; a bare host gets https. Raises WrongPlace."""
-    url = url.strip().rstrip("/")
-    if "://" not in url:
-        url = f"https://{url}"
+    url = url.strip()
+    url = (url if "://" in url else f"https://{url}").rstrip("/")
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -7,10 +7,10 @@ first, also when the output is no terminal, because it may end in one.
 import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from client import Client, Message, Refused, Room, SendRefused, Unreachable, UserId
+from client import Client, LetterlockError, Message, Refused, Room, SendRefused, Unreachable, UserId
 from client.cli import deeds, words
 from client.cli.deeds import NotDone
 from client.cli.model import form_of, instead
@@ -29,9 +29,9 @@ async def caught_up(client: Client, timeout_s: float) -> None:
         raise Unreachable("the server did not answer in time") from error
 
 
-def names_of(client: Client, rooms: Iterable[Room]) -> Names:
-    """Who is who."""
-    names = Names(client.me)
+def names_of(client: Client, rooms: Iterable[Room], kept: Mapping[str, str] | None = None) -> Names:
+    """Who is who; `kept`: as they were known before."""
+    names = Names(client.me, kept)
     names.learn(rooms, client.connections.list())
     return names
 
@@ -121,19 +121,19 @@ class Reader:
     def __init__(self, client: Client, rooms: Iterable[Room], options: Namespace) -> None:
         self._client, self._options = client, options
         self._rooms = {room.id: room for room in rooms}
-        self._names = names_of(client, client.known_rooms())
+        self.names = names_of(client, client.known_rooms(), options.place.kept_names())
         self._one = len(self._rooms) == 1 and options.room is not None
 
     def _show(self, message: Message, *, unread: bool) -> None:
         me = self._client.me.user
         if self._options.json:
-            say(as_json(message_fields(message, self._names, me, unread=unread)))
+            say(as_json(message_fields(message, self.names, me, unread=unread)))
             return
         room = self._rooms.get(message.room)
         label = "" if self._one else short_id(message.room) if room is None or room.kind == "group" else ""
         if room is not None and not self._one and room.kind == "direct" and message.sender == me:
-            label = f"(to {title(people(room, self._names, me))})"
-        say(message_lines(message, self._names, me, room=label))
+            label = f"(to {title(people(room, self.names, me))})"
+        say(message_lines(message, self.names, me, room=label))
 
     def backlog(self) -> None:
         """What is unread, or the last ones that were asked for; in the mailbox's order."""
@@ -163,7 +163,7 @@ class Reader:
             if event.room not in self._rooms:
                 try:
                     self._rooms[event.room] = await self._client.room(event.room)
-                    self._names.learn([self._rooms[event.room]])
+                    self.names.learn([self._rooms[event.room]])
                 except Refused:
                     pass  # not a member any more; what was said is shown all the same
             self._show(event, unread=event.sender != self._client.me.user)
@@ -183,8 +183,13 @@ async def read(client: Client, options: Namespace) -> Exit:
     after = client.stored
     reader = Reader(client, rooms, options)
     reader.backlog()
+    options.place.keep_names(reader.names)
     if client.keys.is_locked:
         complain("this device lacks keys of yours: `letterlock unlock` gets them")
+    try:
+        await client.tell_reads()
+    except LetterlockError as error:
+        complain(f"that it was read is told later: {words.of_error(error)}")
     if options.follow:
         await reader.follow(after)
     return Exit.LOCKED if client.keys.is_locked else Exit.DONE

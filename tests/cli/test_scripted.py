@@ -76,6 +76,18 @@ async def test_alice_sends_and_bob_reads(two):
     assert len((await bob.runs("read", alices, "--last", "1")).splitlines()) == 2
 
 
+async def test_what_was_read_is_told_at_once(two):
+    (alice, alices), (bob, bobs) = two
+    await alice.runs("send", bobs, "hello")
+    await bob.runs("read")
+    async with Client(alice.url, alice.home / "data" / "letterlock" / "default" / "device.db") as client:
+        (room,) = await client.rooms()
+        await client.fetch_receipts(room.id)
+        await client.fetch()
+        (message,) = client.messages(room.id)
+        assert set(client.receipts(message.id).values()) == {"read"}
+
+
 async def test_json_is_for_programs(two):
     (alice, alices), (bob, bobs) = two
     (sent,) = objects(await alice.runs("send", bobs, "hello \x1b[31m\u202e", "--json"))

@@ -45,6 +45,7 @@ class Letterlock(App[int]):
     async def on_unmount(self) -> None:
         """Leave the desk; what waits stays in the store."""
         if self._desk is not None:
+            self.place.keep_names(self._desk.names)
             await self._desk.__aexit__()
 
     async def on_entrance_entered(self) -> None:
@@ -54,7 +55,7 @@ class Letterlock(App[int]):
         await self._begin()
 
     async def _begin(self) -> None:
-        self._desk = await Desk(self.client).__aenter__()
+        self._desk = await Desk(self.client, kept_names=self.place.kept_names()).__aenter__()
         await self.push_screen(Chat(self._desk))
 
     async def on_chat_signed_out(self) -> None:

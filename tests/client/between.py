@@ -32,6 +32,10 @@ class Between:
     def cuts(self, number: int, what: str) -> None:
         self._left, self._what = number, what
 
+    def mends(self) -> None:
+        """Everything comes through again."""
+        self._left, self.is_cut = None, False
+
     async def request(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         asked = f"{method} {path}"
         if self.is_cut:

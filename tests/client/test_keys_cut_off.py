@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from client import FLOOR, LetterlockError, Refused, Unreachable
+from client import FLOOR, LetterlockError, Refused, SignedOut, Unreachable
 from client.keys.keyring import Keyring
 from tests.cast import until
 from tests.client.between import Between, Gate
@@ -317,6 +317,69 @@ async def test_a_kill_at_each_write_while_signing_up(people, tmp_path, when, mon
         if is_over:
             assert number > 3
             return
+
+
+async def test_what_was_pressed_is_not_forgotten_when_the_vault_is_opened_for_something_else(people, tmp_path):
+    """The revocation was ready and did not get out; the next thing that alice does is to change her password."""
+    alice = await opened(people, tmp_path / "alice.db", patience=0.0)
+    await alice.register(f"alice.{people.tag()}", PASSWORD, device_name="phone")
+    tablet = await people.opens(sealer=None, strength=FLOOR)
+    await tablet.sign_in(alice.me.username, PASSWORD, device_name="tablet")
+    revoked = tablet.me.device
+    between = Between(alice)
+    between.cuts(4, "request")
+    with pytest.raises(Unreachable, match="PUT e2ee/userkeys"):
+        await alice.keys.revoke_device(revoked, PASSWORD)
+    between.mends()
+
+    await alice.keys.change_password(PASSWORD, OTHER)
+
+    assert known(alice).device(revoked).until is not None
+    assert is_whole(alice)
+    assert revoked not in {device.id for device in await alice.devices()}
+
+
+class TestWhatIsOvertaken:
+    """Signing up came through, its answer did not; and before the phone is back, another device has changed the keys."""
+
+    @pytest.fixture
+    async def phone(self, people, tmp_path):
+        phone = await opened(people, tmp_path / "phone.db", patience=0.0)
+        Between(phone).cuts(2, "answer")
+        with pytest.raises(Unreachable):
+            await phone.register(f"alice.{people.tag()}", PASSWORD, device_name="phone")
+        assert phone.keys.recovery_key is None
+        laptop = await people.opens(sealer=None, strength=FLOOR)
+        await laptop.sign_in(phone.me.username, PASSWORD, device_name="laptop")
+        self.laptop, self.first = laptop, phone.me
+        await phone.close()
+        return await opened(people, tmp_path / "phone.db")
+
+    async def test_the_recovery_key_is_shown_all_the_same(self, people, phone):
+        await live(phone)
+        await until(lambda: phone.keys.recovery_key)
+        assert is_whole(phone)
+        assert known(phone).digest == known(self.laptop).digest
+        assert await recovers(people, phone, phone.keys.recovery_key)
+
+    async def test_also_when_the_phone_signs_in_anew(self, people, phone):
+        await self.laptop.revoke_device(self.first.device)
+        with pytest.raises(SignedOut):
+            await phone.devices()
+        await phone.sign_in(self.first.username, PASSWORD, device_name="phone again")
+        assert is_whole(phone)
+        assert await recovers(people, phone, phone.keys.recovery_key)
+
+    async def test_but_not_one_that_another_has_taken_the_place_of(self, people, phone):
+        text = await self.laptop.keys.new_recovery_key(PASSWORD)
+        await phone.keys.watch.look()
+        assert phone.keys.recovery_key is None
+        assert phone.keys.own.ring.pending is None
+        # Nothing but the vault tells any more whether the phone's keys are the account's.
+        assert phone.keys.is_locked
+        await phone.keys.unlock(PASSWORD)
+        assert is_whole(phone)
+        assert await recovers(people, phone, text)
 
 
 async def test_two_devices_that_find_no_keys_end_with_the_same(people):

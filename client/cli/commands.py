@@ -98,12 +98,12 @@ def read(line: str, where: Where) -> Spoken | Mistyped | str:
 
 
 def asks(line: str) -> bool:
-    """Whether this line, once it is entered, may open a dialog."""
+    """Whether this line, once it is entered, may open a dialog; or was meant to, and is mistyped."""
     if not line.startswith("/") or line.startswith("//"):
         return False
     name = line[1:].split()[:1]
     command = (BY_NAME.get(name[0].lower()) or _only(name[0].lower())) if name else None
-    return command is not None and command.asks
+    return command is None or command.asks
 
 
 def _misplaced(command: Command, where: Where) -> str | None:

@@ -79,6 +79,7 @@ class Desk:
         self._now_ms = now_ms
         self._typing: dict[RoomId, dict[UserId, float]] = {}
         self._overview = Overview(client, self.names, self._me, lambda room: bool(self._typing.get(room)))
+        self._overview.held = frozenset(client.keys.held())
         self.names.learn(relations=client.connections.list())
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked_for_rooms = False
@@ -177,6 +178,11 @@ class Desk:
         self._overview.changed(room, reopen=reopen)
         self.on_news(news | News.ROOMS)
 
+    @property
+    def held(self) -> frozenset[UserId]:
+        """Users to whom nothing is sent, because their keys are not those that were verified."""
+        return self._overview.held
+
     def _all_changed(self, *, reopen: bool = False) -> None:
         self._overview.all_changed(reopen=reopen)
         if reopen and self.window is not None:
@@ -250,6 +256,7 @@ class Desk:
     def _identity_changed(self, user: UserId, *, was_verified: bool) -> None:
         if not was_verified:
             self.other_identities.add(user)
+        self._overview.held = frozenset(self.client.keys.held())
         self._alert(banners.other_identity(self.names[user], was_verified=was_verified))
         self._all_changed()
 
@@ -257,6 +264,7 @@ class Desk:
         """The user has verified somebody, unlocked, or confirmed something."""
         if user is not None:
             self.other_identities.discard(user)
+            self._overview.held = frozenset(self.client.keys.held())
         self._all_changed(reopen=user is None)
 
     def outbox_changed(self) -> None:

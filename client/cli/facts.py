@@ -54,7 +54,7 @@ def banner(desk: Desk) -> str:
     return banners.first(
         is_locked=keys.is_locked,
         has_left=desk.window is not None and room is None,
-        held=[desk.names[user] for user in members if keys.is_held(user)],
+        held=[desk.names[user] for user in members if user in desk.held],
         others=[desk.names[user] for user in members if user in desk.other_identities],
         peer=desk.names[peer] if peer is not None else "",
         relation=relation,
@@ -68,8 +68,7 @@ def standing(desk: Desk) -> str:
     if peer is None:
         return ""
     is_something = relation is not None and (relation.state != "none" or any(relation.blocks))
-    keys = desk.client.keys
-    verified = "keys changed" if keys.is_held(peer) else "verified" if keys.is_verified(peer) else ""
+    verified = "keys changed" if peer in desk.held else "verified" if desk.client.keys.is_verified(peer) else ""
     return " · ".join(part for part in (words.of_relation(relation) if is_something else "", verified) if part)
 
 

@@ -9,10 +9,14 @@ from client.cli.names import Names, people
 
 
 class Overview:
-    """Rooms and their lines. Reads the client's store only. `is_writing`: whether somebody writes in a room."""
+    """Rooms and their lines. Reads the client's store only. `is_writing`: whether somebody writes in a room.
+
+    `held`: users to whom nothing is sent, because their keys are not those that were verified.
+    """
 
     def __init__(self, client: Client, names: Names, me: UserId, is_writing: Callable[[RoomId], bool]) -> None:
         self._client, self._names, self._me = client, names, me
+        self.held: frozenset[UserId] = frozenset()
         self._is_writing = is_writing
         self._rooms: dict[RoomId, Room] = {}
         self._newest: dict[RoomId, Message | None] = {}
@@ -85,7 +89,7 @@ class Overview:
         return self._unsent
 
     def _badge(self, room: Room) -> str:
-        if any(self._client.keys.is_held(member.user) for member in room.members):
+        if any(member.user in self.held for member in room.members):
             return "!"
         peer = room.peer_of(self._me)
         relation = self._client.connections.get(peer) if peer is not None else None

@@ -1,12 +1,14 @@
 """The part of a room's history that is being looked at: from some message on to the newest, and what is not sent yet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from client import Client, Message, MessageId, Room, RoomId, UserId
-from client.cli.model import Page, Unsent
+from client import Client, DeviceId, Message, MessageId, Room, RoomId, UserId
+from client.cli.model import Page, Receipts, Unsent
 
 STEP = 60  # messages that scrolling back brings at once
 CHANGES = 500
+MOST = 1_000  # messages that are kept at hand while new ones come
+MARKS = 3_000  # receipts of others that are looked up for one picture; each costs a query
 
 
 class Window:
@@ -51,6 +53,9 @@ class Window:
             if not looked_at and message.sender != self._client.me.user:
                 self.new = (self._client.read_position(self.room), message.seq)
             self._messages.append(message)
+            if looked_at and len(self._messages) > 2 * MOST:
+                del self._messages[:MOST]  # scrolling back brings them again
+                self.is_whole = False
 
     def accepted(self, message: MessageId) -> None:
         """The server has committed one of this device's messages."""
@@ -93,7 +98,8 @@ class Window:
     def page(self, room: Room | None) -> Page:
         """What `client.cli.model` makes rows of. `room`: as last seen; None if the user is not in it any more."""
         me = self._client.me.user
-        own = [message.id for message in self._messages if message.sender == me]
+        own = [message for message in self._messages if message.sender == me]
+        others = frozenset(member.user for member in room.members if member.user != me) if room else frozenset()
         first = self._messages[0].seq if self._messages and not self.is_whole else 0
         return Page(
             me=me, names=self._names, direct=room is None or room.kind == "direct", messages=self._messages,
@@ -102,8 +108,22 @@ class Window:
                 *self._client.reader_changes(self.room, after=first, limit=CHANGES),
             ],
             unsent=[*self._between.values(), *self._unsent.values()],
-            others=frozenset(member.user for member in room.members if member.user != me) if room else frozenset(),
-            receipts={message: self._client.receipts(message) for message in own},
-            rejections={message: found for message in own if (found := self._client.rejections(message))},
+            others=others,
+            receipts=self._receipts(own, others),
+            rejections={message.id: found for message in own if (found := self._client.rejections(message.id))},
             new=self.new,
         )  # fmt: skip
+
+    def _receipts(self, own: Sequence[Message], others: frozenset[UserId]) -> dict[MessageId, Receipts]:
+        """Who has the user's messages. Who has one has all before it of the same device, so not every one is looked up."""
+        left = max(3, MARKS // max(len(others), 1))
+        found: dict[MessageId, Receipts] = {}
+        newest: dict[DeviceId, Receipts] = {}
+        for message in reversed(own):
+            later = newest.get(message.device)
+            is_read = later is not None and all(later.get(user) == "read" for user in others)
+            if later is None or (left > 0 and not is_read):
+                later, left = self._client.receipts(message.id), left - 1
+                newest[message.device] = later
+            found[message.id] = later
+        return found

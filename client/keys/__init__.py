@@ -151,3 +151,7 @@ class Keys:
     def is_held(self, user: UserId) -> bool:
         """Whether nothing is sent to this user before the new identity is compared."""
         return self.others.is_held(user)
+
+    def held(self) -> set[UserId]:
+        """All of these."""
+        return self.others.held()

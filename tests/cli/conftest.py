@@ -18,7 +18,8 @@ from config.supervisor.system import System
 from tests.cast import until
 from tests.services import services
 
-PASSWORD = secrets.token_urlsafe(24)
+PASSWORD = secrets.token_urlsafe(9)  # it is typed often
+PATIENCE_S = 45.0
 # Keys that have names; everything else is pressed as itself.
 NAMED = {" ": "space", "\n": "ctrl+j"}
 
@@ -107,13 +108,13 @@ class Terminal:
             return [text for text in texts if text not in self.text]
 
         try:
-            await until(lambda: not missing())
+            await until(lambda: not missing(), patience_s=PATIENCE_S)
         except AssertionError:
             raise AssertionError(f"{missing()} not on the screen:\n{self.text}") from None
 
     async def sees_no(self, text: str) -> None:
         """Wait until this is not on the screen."""
-        await until(lambda: text not in self.text, f"{text!r} stays on the screen")
+        await until(lambda: text not in self.text, f"{text!r} stays on the screen", patience_s=PATIENCE_S)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from config.supervisor.system import CHECKOUT
 from tests.cli.conftest import PASSWORD
 
 ROWS, COLUMNS = 24, 80
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Emulator:

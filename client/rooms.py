@@ -16,8 +16,10 @@ class RoomCalls:
     _store: Store
 
     async def _room(self, method: str, path: str, body: Any = None, *, repeat: bool | None = None) -> Room:
-        room = decode_room(await self._session.request(method, path, body, repeat=repeat))
-        self._store.rooms.put(room)
+        return self._kept(decode_room(await self._session.request(method, path, body, repeat=repeat)))
+
+    def _kept(self, room: Room) -> Room:
+        self._store.keep_room(room, self._session.signed_in.user)
         return room
 
     async def direct_room(self, peer: UserId) -> Room:
@@ -25,13 +27,15 @@ class RoomCalls:
         room = decode_room(await self._session.request("POST", "rooms", {"kind": "direct", "peer": peer}, repeat=True))
         if room.peer_of(self._session.signed_in.user) != peer:
             raise MalformedFrame("a direct room with somebody else")
-        self._store.rooms.put(room)
-        return room
+        return self._kept(room)
 
     async def create_group(self, members: list[UserId], *, history: Literal["joined", "all"] = "joined") -> Room:
         """A new group with this user as its owner. `history`: whether who comes later may read what was written before."""
         form = {"kind": "group", "members": members} | ({"history": history} if history != "joined" else {})
-        return await self._room("POST", "rooms", form)
+        room = decode_room(await self._session.request("POST", "rooms", form))
+        if not {member.user for member in room.members} <= {self._session.signed_in.user, *members}:
+            raise MalformedFrame("a group with somebody whom nobody asked for")
+        return self._kept(room)
 
     async def room(self, room: RoomId) -> Room:
         """A room; from the store, unless its members have changed."""
@@ -50,7 +54,7 @@ class RoomCalls:
             after = f"&after={answer['next']}"
         with self._store.database.transaction():
             for room in found:
-                self._store.rooms.put(room)
+                self._kept(room)
         return found
 
     def known_rooms(self) -> list[Room]:

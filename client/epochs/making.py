@@ -104,11 +104,13 @@ class Maker:
     async def _learn_peer(self, room: RoomId) -> None:
         """With whom a direct room is, decides who may read there: it is learned once, and never again."""
         if self._store.rooms.find(room) is None:
-            self._store.rooms.put(decode_room(await self._session.request("GET", f"rooms/{room}")))
+            told = decode_room(await self._session.request("GET", f"rooms/{room}"))
+            self._store.keep_room(told, self._session.signed_in.user)
 
     async def _make(self, room: RoomId, current: int) -> None:
         now = decode_room(await self._session.request("GET", f"rooms/{room}"))
-        self._store.rooms.put(now)
+        if self._store.rooms.find(room) is None:
+            self._store.keep_room(now, self._session.signed_in.user)
         members = [member.user for member in now.members]
         documents = await self._others.get(members, fresh=True)
         self._check_readers(now, documents)
@@ -125,6 +127,8 @@ class Maker:
                 await self._others.get(_users(refusal.problem), fresh=True)
             raise
         self._keep(made)
+        # Only now: a first list is compared with who was there as far as this device knew.
+        self._store.keep_room(now, self._session.signed_in.user)
 
     def _check_readers(self, room: Room, documents: dict[UserId, UserKeys]) -> None:
         me, peer = self._session.signed_in.user, room.peer_of(self._session.signed_in.user)

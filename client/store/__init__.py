@@ -15,6 +15,8 @@ nothing can then happen between the decision and the commit.
 
 from pathlib import Path
 
+from client.protocol.answers import Room
+from client.protocol.ids import UserId
 from client.store.connections import Connections
 from client.store.database import Database
 from client.store.drafts import Drafts
@@ -37,6 +39,13 @@ class Store:
         self.connections = Connections(self.database)
         self.epochs = Epochs(self.database)
         self.keys = Keys(self.database)
+
+    def keep_room(self, room: Room, me: UserId) -> None:
+        """Keep a room as the server tells it now. Whether it is a direct one, and with whom, counts as it was told first."""
+        peer = room.peer_of(me)
+        if room.kind != "direct" or peer is not None:
+            self.epochs.pin_peer(room.id, peer)
+        self.rooms.put(room)
 
     def close(self) -> None:
         """Close the file; what was written stays."""

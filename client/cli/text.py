@@ -8,14 +8,13 @@ which they agree, so that columns stay columns.
 
 import unicodedata
 from collections.abc import Iterator
-from itertools import pairwise
 
 from rich.cells import cell_len
 
 TAB = "    "
 NEWLINES = {"\r\n": "\n", "\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n"}
 REPLACED = "\ufffd"
-JOINER, NON_JOINER = "\u200d", "\u200c"
+JOINERS = frozenset("\u200c\u200d")
 # A letter with more marks than any script gives it only paints over the lines around it.
 MARKS_PER_LETTER = 4
 # Letters that show as nothing: Hangul fillers and the blank of Braille.
@@ -35,25 +34,28 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(_few_marks(_shown(text))))
 
 
-def _shown(text: str) -> Iterator[str]:
-    before = " "
-    for character, after in pairwise([*text, " "]):
-        shown = _show(character, before, after)
-        before = character
-        if shown:
-            yield shown
+def _shown(text: str) -> str:
+    """Each character as it may be shown; joiners, where both neighbours want them."""
+    shown = "".join(map(_show, text))
+    if JOINERS.isdisjoint(shown):
+        return shown
+    # Persian and Indic spelling needs them between letters. Between pictures they make one out of several, and no two emulators
+    # agree on how wide that one is.
+    return "".join(
+        character
+        for before, character, after in zip(f" {shown}", shown, f"{shown[1:]} ", strict=False)
+        if character not in JOINERS or (_is_letter(before) and _is_letter(after))
+    )
 
 
-def _show(character: str, before: str, after: str) -> str:
+def _show(character: str) -> str:
     code = ord(character)
     if code < 0x20:
         return character if character == "\n" else chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if character in {JOINER, NON_JOINER}:
-        # Persian and Indic spelling needs them between letters. Between pictures they make one out of several, and no two
-        # emulators agree on how wide that one is.
-        return character if _is_letter(before) and _is_letter(after) else ""
+    if character in JOINERS:
+        return character
     category = unicodedata.category(character)
     if category in {"Cc", "Cs"}:
         return REPLACED
@@ -68,7 +70,7 @@ def _is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LM"
 
 
-def _few_marks(characters: Iterator[str]) -> Iterator[str]:
+def _few_marks(characters: str) -> Iterator[str]:
     marks = 0
     for character in characters:
         marks = marks + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0

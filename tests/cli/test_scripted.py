@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ from tests.cast import until
 from tests.cli.conftest import PASSWORD
 
 LETTERLOCK = CHECKOUT / "letterlock"
+
+
+def _interruptible() -> None:
+    """Where tests run in the background, what they start would ignore Ctrl+C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Shell:
@@ -32,7 +38,7 @@ class Shell:
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
             str(LETTERLOCK), *arguments, stdin=pipe, stdout=pipe, stderr=pipe, cwd=self.home,
-            env=self.environment | environment,
+            env=self.environment | environment, preexec_fn=_interruptible,
         )  # fmt: skip
 
     async def tries(self, *arguments: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
@@ -122,7 +128,7 @@ async def test_follow_prints_what_comes(two):
         6,
         "letterlock: this profile is open in another letterlock: close that one, or use another --profile\n",
     )
-    reader.send_signal(2)
+    reader.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(reader.wait(), 10) == 130
 
 

@@ -8,30 +8,65 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
+# Most of what runs here is many short processes: what one has compiled, the next one reads.
+export PYTHONDONTWRITEBYTECODE :=
+
+CHECKS := check-lint check-types check-imports check-settings check-web
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo test faults check format bench bench-blocks bench-sealing clean
+.PHONY: help run web screens demo test faults check $(CHECKS) format bench bench-blocks bench-sealing bench-epoch bench-restore bench-crypto bench-browser bench-model simulate clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: $(VENV)/run.stamp  ## Install what is needed, start everything on http://127.0.0.1:8000; Ctrl-C stops it. ARGS="--web 2 --port 8100"
+	@$(BIN)/python manage.py webclient build --or-go-on
 	@$(BIN)/python manage.py up $(ARGS)
+
+web: $(VENV)/run.stamp  ## Build the web client; needs Node 20.19 or newer
+	@$(BIN)/python manage.py webclient build
+
+screens: $(VENV)/dev.stamp  ## Pictures of every screen of the web client, under var/screens. ARGS="--language ko contacts"
+	@$(BIN)/python -m tests.web.scenes $(ARGS)
 
 demo: $(VENV)/run.stamp  ## Prove the main job on a running system: a play, spoken by many devices
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: $(VENV)/dev.stamp  ## Run every test, on servers of its own. ARGS="-k late"
+# All of them: three at a time on two cores, since most wait more than they compute, and the longest first (tests/conftest.py);
+# then those that must have the machine to themselves.
+# Both are always run, so that one failure does not hide another. Some of them, or with JOBS=1: one at a time, as pytest is told.
+JOBS ?= 3
+test: $(VENV)/dev.stamp  ## Run every test, on servers of its own. ARGS="-k late", JOBS=1
+ifeq ($(strip $(ARGS))$(JOBS),$(filter-out 1,$(JOBS)))
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"; together=$$?; \
+	$(BIN)/python -m pytest -m alone; alone=$$?; \
+	exit $$((together || alone))
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
-faults: $(VENV)/dev.stamp  ## Only the tests that kill and freeze parts under load, and for longer. ROUNDS=10
-	@FAULT_ROUNDS=$(or $(ROUNDS),3) $(BIN)/python -m pytest tests/faults $(ARGS)
+faults: $(VENV)/dev.stamp  ## Every kind of strike under load, ROUNDS=20 times on each of both profiles, and 2 000 sockets that never read; three hours. ROUNDS=1 is ten minutes's
+	@FAULT_ROUNDS=$(or $(ROUNDS),20) $(BIN)/python -m pytest tests/overload/test_memory.py tests/faults $(ARGS)
 
 check: $(VENV)/dev.stamp  ## Lint, types, import contracts, settings, migrations
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(CHECKS)
+
+check-lint:
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+
+check-types:
 	$(BIN)/mypy
+
+check-imports:
 	$(BIN)/lint-imports
+
+check-settings:
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+check-web:
+	$(BIN)/python manage.py webclient check --or-go-on
 
 format: $(VENV)/dev.stamp  ## Lay out the code and mend what lint can mend
 	$(BIN)/ruff format .
@@ -45,6 +80,24 @@ bench-blocks: $(VENV)/dev.stamp  ## What the drain's block step costs, in interl
 
 bench-sealing: $(VENV)/dev.stamp  ## What sealed messages cost the server, against a commit without; 4 minutes on a quiet machine
 	@$(BIN)/python -m bench.sealing $(ARGS)
+
+bench-epoch: $(VENV)/dev.stamp  ## What a new epoch of 1 000 members costs the server
+	@$(BIN)/python -m bench.epoch $(ARGS)
+
+bench-restore: $(VENV)/dev.stamp  ## How long a wiped device takes to read everything again, on a running system. ARGS="--url http://127.0.0.1:8000"
+	@$(BIN)/python -m bench.restore $(ARGS)
+
+bench-crypto: $(VENV)/dev.stamp  ## What sealing costs the Python client
+	@$(BIN)/python -m bench.crypto $(ARGS)
+
+bench-browser: $(VENV)/dev.stamp  ## The same in a browser, with Debian's Chromium
+	@$(BIN)/python -m bench.browser $(ARGS)
+
+bench-model: $(VENV)/dev.stamp  ## Measure what the model is fed with, and how far it is to be trusted; 3 minutes on a quiet machine
+	@$(BIN)/python -m bench.calibrate $(ARGS)
+
+simulate: $(VENV)/dev.stamp  ## The model: latency by users, hosts and queues, and how many are needed
+	@$(BIN)/python -m bench.simulate $(ARGS)
 
 clean:  ## Remove caches (not var/, where the data is)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,6 +1,7 @@
 """A user's devices: list, rename, revoke, and when they were last seen."""
 
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -34,6 +35,12 @@ def list_live(user_id: UUID) -> list[Device]:
     return list(Device.objects.filter(user_id=user_id, revoked_at=None).order_by("id"))
 
 
+def tellable(ids: Collection[UUID]) -> set[UUID]:
+    """Those of these devices that are not revoked and whose user is not suspended."""
+    living = Device.objects.filter(pk__in=ids, revoked_at=None, user__suspended_at=None)
+    return set(living.values_list("pk", flat=True))
+
+
 def rename(user_id: UUID, device_id: UUID, *, name: str) -> Device:
     """Rename one of the user's live devices. Raises `NotFound`."""
     checked = checked_name(name, field="name")
@@ -58,6 +65,15 @@ def revoke(device_id: UUID) -> None:
         RefreshToken.objects.filter(device_id=device_id).delete()
         DeviceBox.objects.filter(device_id=device_id).delete()
         transaction.on_commit(partial(revocations.add, DeviceId(device_id)))
+
+
+def revoke_all() -> int:
+    """End every device of everybody; answers how many. For `manage.py restored`: sockets are closed by the next look."""
+    with transaction.atomic():
+        ended = Device.objects.filter(revoked_at=None).update(revoked_at=Now(), is_listed=False)
+        RefreshToken.objects.all().delete()
+        DeviceBox.objects.all().delete()
+    return ended
 
 
 def seen(device_id: UUID, client_name: str = "", client_version: str = "", *, now: datetime | None = None) -> None:

@@ -4,7 +4,6 @@ import re
 from typing import Any, Final
 from uuid import UUID
 
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +13,7 @@ from accounts.addresses import address_of
 from accounts.credentials import Kind, Secret
 from accounts.serializers import USERNAME_SCHEMA
 from accounts.views import PROBLEM_JSON, Private, Public, answers, principal
-from kernel import limits
+from kernel import clock, limits
 from kernel.errors import InvalidInput
 from kernel.forms import check_query, members_of, number_of, uuid_of
 from kernel.sealed import WRAP, unb64
@@ -66,7 +65,7 @@ class Password(Private):
             kdf=kdf.read(form["kdf"], "kdf"),
             vault=vaults.read(form["vault"]) if "vault" in form else None,
             address=address_of(request),
-            now=timezone.now(),
+            now=clock.utc(),
         )
         return Response({"version": version})
 
@@ -111,7 +110,7 @@ class Reset(Private):
             recovery=_secret(form, "recovery_auth"),
             proof=Secret(Kind.PASSWORD, _needed(form, "auth")),
             address=address_of(request),
-            now=timezone.now(),
+            now=clock.utc(),
         )
         return Response({"seq": 1, "version": 1})
 
@@ -144,7 +143,7 @@ class Vault(Private):
             password=_needed(form, "auth"),
             recovery=_secret(form, "recovery_auth"),
             address=address_of(request),
-            now=timezone.now(),
+            now=clock.utc(),
         )
         return Response({"version": version})
 

@@ -25,7 +25,7 @@ import psycopg2
 import redis
 from django.conf import settings
 
-from kernel import valkey
+from kernel import clock, valkey
 from kernel.database import Session
 from kernel.ids import DeviceId, UserId
 
@@ -49,6 +49,8 @@ _SELECT: Final = """
     SELECT false, id, 0 FROM accounts_user
     WHERE suspended_at IS NOT NULL AND suspended_at > statement_timestamp() - %s * interval '1 second'
 """
+
+_TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 Id = TypeVar("Id", DeviceId, UserId)
 Callback = Callable[[DeviceId], None]
@@ -144,6 +146,11 @@ class Revocations:
             with session.cursor() as cursor:
                 cursor.execute(_SELECT, (seconds, max(KEEP_S, seconds)))
                 rows = cursor.fetchall()
+                # Who checks tokens must know what time it is for everybody.
+                asked = time.monotonic()
+                cursor.execute(_TIME)
+                (time_s,) = cursor.fetchone() or (0.0,)
+                clock.heard(time_s, asked=asked, answered=time.monotonic())
         except psycopg2.Error as error:
             logger.warning("cannot read revocations: %s", type(error).__name__)
             session.close()

@@ -5,7 +5,6 @@ from `accounts.revocations`. The signature is checked once per token and process
 token comes with every request for ten minutes.
 """
 
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final
@@ -15,6 +14,7 @@ import jwt
 
 from accounts import revocations
 from accounts.keys import keys_for
+from kernel import clock
 from kernel.errors import Forbidden, Unauthenticated
 from kernel.ids import DeviceId, UserId
 
@@ -52,7 +52,7 @@ def issue(user_id: UUID, device_id: UUID, *, now: float | None = None) -> tuple[
 
     The caller has made sure, in a transaction, that the device is not revoked.
     """
-    issued = int(time.time() if now is None else now)
+    issued = int(clock.now() if now is None else now)
     ends = issued + LIFE_S
     claims = {"user": str(user_id), "device": str(device_id), "iat": issued, "exp": ends, "use": "access"}
     return jwt.encode(claims, keys_for(_PURPOSE)[0], _ALGORITHM), ends * 1000
@@ -63,7 +63,7 @@ def verify(token: str) -> Principal:
     if len(token) > _LONGEST:
         raise Unauthenticated("The access token is not one of ours.")
     principal = _signed(token, keys_for(_PURPOSE))
-    if principal.expires_at <= time.time():
+    if principal.expires_at <= clock.now():
         raise Unauthenticated("The access token has expired; refresh it.")
     if revocations.is_revoked(principal.device_id):
         raise Unauthenticated("This device has been revoked; sign in again.")

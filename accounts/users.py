@@ -92,6 +92,17 @@ def get(user_id: UUID) -> User:
     return user
 
 
+def named(text: str) -> User:
+    """The account of this id or exactly this name, for who runs the system: no rate, no policy. Raises `NotFound`."""
+    try:
+        return get(UUID(text))
+    except ValueError:
+        user = User.objects.filter(username=text.lower()).first()
+    if user is None:
+        raise NotFound
+    return user
+
+
 def find_by_name(username: str, *, asked_by: UUID) -> User:
     """The account with exactly this name (case aside), as `asked_by` may see it. Raises `NotFound`, and over the rate."""
     user = look_up(username, asked_by=asked_by)

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,6 +28,7 @@ from accounts.serializers import (
     UserShape,
 )
 from accounts.tokens import Principal
+from kernel import clock
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -66,7 +66,7 @@ class Register(Public):
     def post(self, request: Request) -> Response:
         """201: the session of the first device."""
         form = RegisterForm.read(request)
-        session = users.register(**form, address=address_of(request), now=timezone.now())
+        session = users.register(**form, address=address_of(request), now=clock.utc())
         return Response(SessionShape(session).data, status=201)
 
 
@@ -81,7 +81,7 @@ class SignIn(Public):
     def post(self, request: Request) -> Response:
         """200: the session of a new device."""
         form = SignInForm.read(request)
-        session = users.sign_in(**form, address=address_of(request), now=timezone.now())
+        session = users.sign_in(**form, address=address_of(request), now=clock.utc())
         return Response(SessionShape(session).data)
 
 
@@ -95,7 +95,7 @@ class Refresh(Public):
     )
     def post(self, request: Request) -> Response:
         """200: the new pair; the old refresh token is spent."""
-        session = sessions.refresh(RefreshForm.read(request)["refresh"], now=timezone.now())
+        session = sessions.refresh(RefreshForm.read(request)["refresh"], now=clock.utc())
         return Response(TokensShape(session).data)
 
 

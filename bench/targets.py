@@ -136,6 +136,17 @@ WORKLOADS: Final = (
     ),
     Workload("W6", "burst of 20 000, one message a frame", "burst", _BURST, _BURST_FIGURES),
     Workload("W6c", "the same, sends coalesced in frames", "burst", _BURST | {"coalesce": True}, _BURST_FIGURES),
+    *(
+        Workload(
+            f"W8-{sockets}",
+            f"latency at 200/s, {sockets} sockets per host",
+            "latency",
+            _TIMED | {"rate": 200, "sockets": sockets},
+            (latency("p50"), latency("p99"), *_LATENCIES, cpu()),
+            _SHORT,
+        )
+        for sockets in (250, 1_000, 4_000)
+    ),
     Workload(
         "B1",
         "the tutorial chat, as W1",

@@ -7,19 +7,18 @@ blocker makes none, and is shown none that the blocked one has made since.
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from accounts import directory, userkeys
+from accounts import directory
 from chat.epoch_documents import Roster
 from chat.models import Room, RoomEpoch
 from connections import policy
 from kernel import ports
 
 
-def true_roster(by: UUID, room: Room, members: Collection[str]) -> Roster:
-    """The lines of the members who have keys, as `by` may know them.
+def true_roster(by: UUID, room: Room, true: Roster) -> Roster:
+    """The present lines of the members who have keys, as `by` may know them.
 
     Raises `Blocked` in a direct room with somebody whom `by` blocks.
     """
-    true = userkeys.current_lines(members)
     peer = peer_of(room, by)
     if peer is None or not ports.blocks.is_between(by, peer):
         return true

@@ -209,7 +209,7 @@ class Wraps(APIView):
     def post(self, request: Request, room_id: UUID) -> Response:
         """Give a member who came later the keys of earlier epochs (history `all`), or yourself for a newer encryption key."""
         user, wraps = epoch_documents.read_wraps(request.data)
-        epochs.add_wraps(request.user.user_id, room_id, user, wraps)
+        epochs.add_wraps(request.user.user_id, request.user.device_id, room_id, user, wraps)
         return Response(status=204)
 
 

@@ -14,21 +14,18 @@ A large group's epoch is 1 000 wraps: they stay one string of bytes from the req
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 
 from accounts import userkeys
-from accounts import users as accounts
 from accounts.holders import KeysMissing
 from chat import across_blocks, epoch_documents
-from chat.epoch_documents import STRIDE, NewEpoch, Record, Roster, Wrap, roster_digest, roster_text
-from chat.intake import DeviceNotListed
+from chat.epoch_documents import STRIDE, NewEpoch, Record, Roster, Wrap
 from chat.models import EpochWrap, Membership, Room, RoomEpoch, reasons_of
+from chat.refusals import DeviceNotListed
 from kernel import limits, ports, rates
 from kernel.database import bytes_array, number_array, uuid_array
 from kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -43,12 +40,23 @@ WRAPLESS = """
 SELECT m.user_id FROM chat_membership m LEFT JOIN chat_epochwrap w ON (w.room_id, w.epoch, w.user_id) = (m.room_id, %s, m.user_id)
 WHERE m.room_id = %s AND w.user_id IS NULL
 """
-MEMBERS = "SELECT user_id::text FROM chat_membership WHERE room_id = %s ORDER BY user_id"
+MEMBERS = "SELECT user_id FROM chat_membership WHERE room_id = %s"
+ROOM = "SELECT * FROM chat_room WHERE id = %s FOR UPDATE"
+ROOM_OF_MEMBER = """
+SELECT r.* FROM chat_room r JOIN chat_membership m ON m.room_id = r.id WHERE r.id = %s AND m.user_id = %s
+"""
+NEWEST = "SELECT id, epoch, payload, digest FROM chat_roomepoch WHERE room_id = %s AND epoch = %s"
+# In one round trip: the record, everybody's wrap, and the room, which has this epoch from now on.
+INSERT_EPOCH = """
+INSERT INTO chat_roomepoch (room_id, epoch, payload, signature, digest, creator_id, device, roster)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
 INSERT_WRAPS = f"""
 INSERT INTO chat_epochwrap (user_id, room_id, epoch, version, sealed)
 SELECT u, %s, %s, v, substring(%s::bytea FROM (n::int - 1) * {STRIDE} + 1 FOR {WRAP})
 FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS w (u, v, n)
 """
+MAKE_NEWEST = "UPDATE chat_room SET epoch = %s, stale = 0, grace_until = now() + %s * interval '1 second' WHERE id = %s"
 # Who has a wrap keeps it, whatever others upload; only the owner replaces it.
 ADD_WRAPS = """
 INSERT INTO chat_epochwrap (user_id, room_id, epoch, version, sealed)
@@ -206,20 +214,19 @@ def _create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
     room = _room_of_member(by, room_id)
     take_turn(room_id, by, device, is_early=room.epoch > 0 and not room.stale)
     with transaction.atomic():
-        room = Room.objects.select_for_update().get(id=room_id)
-        members = _members(room_id)
+        (room,) = Room.objects.raw(ROOM, [room_id])
+        members, true = userkeys.lines_of(MEMBERS, room_id)
         if str(by) not in members:
             raise NotFound("there is no such room")
-        accounts.check_not_suspended(by)
         # Behind the lock: a device that was revoked while it waited makes nothing.
         record = _signed_record(by, device, room_id, new)
-        last = _without_roster(RoomEpoch.objects.filter(room=room, epoch=room.epoch)).first()
+        last = next(iter(RoomEpoch.objects.raw(NEWEST, [room_id, room.epoch])), None)
         if last is not None and record.epoch == last.epoch and bytes(last.payload) == new.envelope.payload:
             return record.epoch
         _check_is_next(room, last, record)
         if new.members_version != room.members_version:
             raise MembersChanged(members_version=room.members_version)
-        _check_roster(new.roster, across_blocks.true_roster(by, room, members))
+        _check_roster(new.roster, across_blocks.true_roster(by, room, true))
         _store(room, record, new)
         payload = {
             "room": str(room.id),
@@ -237,22 +244,23 @@ def _create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
     return record.epoch
 
 
-def add_wraps(by: UUID, room_id: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
+def add_wraps(by: UUID, device: UUID, room_id: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
     """Give a member the keys of epochs: to another one who came later, where the history is for all, or anew to oneself.
 
-    Raises `NotFound`, `Forbidden`, `KeysMissing`, `UserkeysChanged`.
+    Raises `NotFound`, `Forbidden`, `KeysMissing`, `DeviceNotListed`, `UserkeysChanged`.
     """
     _room_of_member(by, room_id)
     with transaction.atomic():
         # Nobody is put out, and no epoch is made, between the checks and the writing; sends go on.
         room = Room.objects.select_for_update(no_key=True).get(id=room_id)
-        _check_may_give(room, by, user, wraps)
+        _check_may_give(room, by, device, user, wraps)
         _add(room, user, wraps, is_own=user == by)
 
 
-def _check_may_give(room: Room, by: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
+def _check_may_give(room: Room, by: UUID, device: UUID, user: UUID, wraps: Mapping[int, Wrap]) -> None:
     _room_of_member(by, room.id)
-    accounts.check_not_suspended(by)
+    # A wrap stays where it is put, and the server cannot tell a key from garbage: who holds no more than a token puts none.
+    _listed_key(by, device)
     if user != by:
         if room.history != Room.History.ALL:
             raise Forbidden("what was before is not for who comes later in this room")
@@ -294,10 +302,9 @@ def take_turn(room_id: object, user: object, device: object, *, is_early: bool =
 
 
 def _room_of_member(user: UUID, room_id: UUID) -> Room:
-    room = Room.objects.filter(id=room_id, memberships__user_id=user).first()
-    if room is None:
-        raise NotFound("there is no such room")
-    return room
+    for room in Room.objects.raw(ROOM_OF_MEMBER, [room_id, user]):
+        return room
+    raise NotFound("there is no such room")
 
 
 def _last_shown(user: UUID, room: Room, epoch: int) -> int:
@@ -307,21 +314,21 @@ def _last_shown(user: UUID, room: Room, epoch: int) -> int:
     return min(epoch, across_blocks.horizons(user, [room.id]).get(room.id, epoch))
 
 
-def _members(room_id: UUID) -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(MEMBERS, (room_id,))
-        return [user for (user,) in cursor.fetchall()]
+def _listed_key(user: UUID, device: UUID) -> bytes:
+    """The signing key of the user's device. Raises `DeviceNotListed`, `KeysMissing`, `Suspended`."""
+    public = userkeys.signing_key(user, device)
+    if public is None:
+        raise DeviceNotListed if userkeys.current([user]) else KeysMissing
+    return public
 
 
 def _signed_record(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> Record:
     """The record, signed by the caller's listed device for this room and this roster."""
-    public = userkeys.device_key(by, device)
-    if public is None:
-        raise DeviceNotListed if userkeys.current([by]) else KeysMissing
+    public = _listed_key(by, device)
     record = epoch_documents.record_of(new.envelope, public)
     for name, said, true in (
         ("room", record.room, room_id), ("creator", record.creator, by), ("device", record.device, device),
-        ("roster", record.roster_digest, roster_digest(new.roster)),
+        ("roster", record.roster_digest, new.roster_digest),
     ):  # fmt: skip
         if said != true:
             raise InvalidInput(f"the record names another {name}", field=f"record.{name}")
@@ -345,22 +352,17 @@ def _check_roster(said: Roster, true: Roster) -> None:
 
 
 def _store(room: Room, record: Record, new: NewEpoch) -> None:
-    RoomEpoch.objects.create(
-        room=room,
-        epoch=record.epoch,
-        payload=new.envelope.payload,
-        signature=new.envelope.signature,
-        digest=new.envelope.digest,
-        creator_id=record.creator,
-        device=record.device,
-        roster=roster_text(new.roster),
-    )
+    signed = new.envelope
+    line = (room.id, record.epoch, signed.payload, signed.signature, signed.digest, record.creator, record.device)
     users, versions = uuid_array(user for user, _, _ in new.roster), number_array(ver for _, _, ver in new.roster)
+    wraps = (room.id, record.epoch, new.wraps, users, versions)
+    # None, and no time at all, unless only joins led to it.
+    grace = limits.EPOCH_GRACE_S if room.stale == Room.Stale.JOINED else None
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_WRAPS, (room.id, record.epoch, new.wraps, users, versions))
-    only_joins = room.stale == Room.Stale.JOINED
-    grace = Now() + timedelta(seconds=limits.EPOCH_GRACE_S) if only_joins else None
-    Room.objects.filter(id=room.id).update(epoch=record.epoch, stale=0, grace_until=grace)
+        cursor.execute(
+            f"{INSERT_EPOCH};{INSERT_WRAPS};{MAKE_NEWEST}",
+            (*line, new.roster_text, *wraps, record.epoch, grace, room.id),
+        )
 
 
 def _epochs_of(wraps: Collection[EpochWrap]) -> dict[tuple[UUID, int], RoomEpoch]:

@@ -15,65 +15,24 @@ from typing import Protocol
 
 import psycopg2
 
-from accounts.tokens import Suspended
-from chat.drafts import SEALED_ALG, Draft
-from chat.models import reasons_of
-from chat.roster import Checked, Roster, Rosters, Standing
+from chat.drafts import Draft
+from chat.refusals import EarlierSendRefused, EpochStale, IdConflict, why_not
+from chat.roster import Checked, Roster, Rosters
 from delivery import wake
 from delivery.acks import AckBook
 from delivery.blocks import deaf_pairs_sql
 from delivery.pending import NewPending, add_sql
 from kernel import metrics
-from kernel.batching import Committer
+from kernel.batching import Committer, Stopped
 from kernel.database import TRANSIENT, Cursor, Session, is_lost
 from kernel.entries import Origin
-from kernel.errors import (
-    Conflict,
-    DomainError,
-    Forbidden,
-    InvalidInput,
-    NotFound,
-    Overloaded,
-    Unauthenticated,
-    Unavailable,
-)
+from kernel.errors import DomainError, InvalidInput, Overloaded, Unavailable
 from kernel.limits import BACKLOG
 from messages import log
 from messages.kinds import Kind
 from messages.log import NewMessage, Stored
 
 logger = logging.getLogger(__name__)
-
-
-class IdConflict(Conflict):
-    """The id is stored with other content; `accepted_at` is told only to whose it is."""
-
-    code = "id_conflict"
-    title = "This message id is stored with other content."
-
-
-class EpochStale(Conflict):
-    """The room has another epoch, or needs one: make it if need be, seal anew and send again under the same id.
-
-    `epoch`: the newest, 0 for none yet. `stale`: whether it is outdated; `reasons` (`left`, `keys`, `joined`) say by what.
-    """
-
-    code = "epoch_stale"
-    title = "The room has another epoch, or needs a new one."
-
-
-class DeviceNotListed(Forbidden):
-    """The user's signed key document does not list this device: nobody could verify what it seals."""
-
-    code = "device_not_listed"
-    title = "Your key document does not list this device."
-
-
-class EarlierSendRefused(Unavailable):
-    """An earlier send of this lane in this room was refused for the time being."""
-
-    code = "earlier_send_refused"
-    title = "An earlier send in this room was refused for the time being; repeat that one first."
 
 
 class Lane(Protocol):
@@ -175,7 +134,10 @@ class Intake:
                 lane.turned_away.pop(draft.room, None)
                 taken.append(submission)
         if taken:
-            self._committer.add(taken)
+            try:
+                self._committer.add(taken)
+            except Stopped:
+                turned_away += [_refusal(submission, Unavailable(retry_after=1)) for submission in taken]
         return turned_away
 
     def _commit(self, batch: Sequence[Submission]) -> None:
@@ -255,7 +217,10 @@ class Intake:
                 if waits_for is not None and waits_for != draft.id:
                     look_up.append((place, submission, EarlierSendRefused(retry_after=1, waits_for=waits_for)))
                     continue
-                error = _why_not(submission, checked)
+                error = why_not(
+                    draft, user=submission.sender, device=submission.device, outdated=lane.outdated.get(draft.room, 0),
+                    checked=checked,
+                )  # fmt: skip
                 blocked[key] = draft.id if error is not None and error.retryable else None
                 if error is not None or draft.id in fresh:
                     look_up.append((place, submission, error))
@@ -363,38 +328,6 @@ def _count(answers: Sequence[Answer], seconds: float) -> None:
 def _refusal(submission: Submission, error: DomainError) -> Answer:
     error.fields["id"] = submission.draft.id
     return Answer(submission.draft.id, submission.ref, None, error)
-
-
-def _why_not(submission: Submission, checked: Checked) -> DomainError | None:
-    """Why this send may not be stored now: device, membership, recipient, epoch, suspension; None if it may."""
-    draft = submission.draft
-    sender = checked.senders.get(submission.device)
-    if sender is None or sender.is_revoked:
-        return Unauthenticated("the device was revoked")
-    if draft.room in checked.locked_out:
-        return Unavailable("the room is being changed", retry_after=1)
-    roster = checked.rooms.get(draft.room)
-    if roster is None or submission.sender not in roster.members:
-        return NotFound("there is no such room, or you are not in it")
-    if sender.is_suspended:
-        return Suspended()
-    if draft.recipient != "" and draft.recipient != roster.other(submission.sender):
-        return InvalidInput("recipient is not the other user of this room", field="recipient")
-    standing = checked.standings[draft.room]
-    if draft.alg != SEALED_ALG:
-        return None if draft.epoch == roster.epoch else _outdated(roster, standing)
-    if not sender.is_listed:
-        return DeviceNotListed()
-    is_newest = draft.epoch == roster.epoch > 0
-    # Not behind one that was refused: that one is on its way again under the newest epoch, and must not be overtaken.
-    is_next_to_it = draft.epoch > submission.lane.outdated.get(draft.room, 0) and draft.epoch == roster.epoch - 1
-    if standing.stale or not (is_newest or (standing.in_grace and is_next_to_it)):
-        return _outdated(roster, standing)
-    return None
-
-
-def _outdated(roster: Roster, standing: Standing) -> EpochStale:
-    return EpochStale(epoch=roster.epoch, stale=bool(standing.stale), reasons=reasons_of(standing.stale))
 
 
 def _row(submission: Submission, checked: Checked) -> NewMessage:

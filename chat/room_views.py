@@ -42,6 +42,7 @@ class RoomShape(serializers.Serializer[Any]):
     epoch = serializers.IntegerField(help_text="the newest; 0 for none yet")
     history = serializers.ChoiceField(["joined", "all"], help_text="what who comes later may read")
     created_at = serializers.IntegerField(help_text="ms since 1970")
+    muted = serializers.BooleanField(help_text="by you: nothing of it is pushed")
     members = MemberShape(many=True)
 
 
@@ -104,6 +105,7 @@ def room_json(room: RoomState) -> dict[str, Any]:
         "epoch": room.epoch,
         "history": room.history,
         "created_at": room.created_at,
+        "muted": room.is_muted,
         "members": [member._asdict() for member in room.members],
     }
 
@@ -243,3 +245,26 @@ class Owner(APIView):
         """Make another member the owner (owner); you become an admin."""
         form = members_of(request.data, needs=("user",))
         return Response(room_json(rooms.hand_over(request.user.user_id, room_id, uuid_of(form["user"], "user"))))
+
+
+class Mute(APIView):
+    """`/rooms/{id}/mute`"""
+
+    throttle_classes = (DeviceRate,)
+
+    @extend_schema(
+        operation_id="mute_room",
+        request=NothingShape,
+        responses={204: GONE, **problems(400, 401, 404, 415, 429, 503)},
+    )
+    def put(self, request: Request, room_id: UUID) -> Response:
+        """Push nothing of this room to any of your devices."""
+        members_of(request.data)
+        rooms.mute(request.user.user_id, room_id, is_muted=True, device=request.user.device_id)
+        return Response(status=204)
+
+    @extend_schema(operation_id="unmute_room", responses={204: GONE, **problems(401, 404, 429, 503)})
+    def delete(self, request: Request, room_id: UUID) -> Response:
+        """Push what comes in this room again."""
+        rooms.mute(request.user.user_id, room_id, is_muted=False, device=request.user.device_id)
+        return Response(status=204)

@@ -27,6 +27,7 @@ from chat.models import Membership, Room
 from chat.outdating import block_lifted, user_rekeyed  # noqa: F401 - of the port, like those below
 from chat.roles import Role
 from connections import policy
+from delivery.webpush import mutes
 from kernel import limits, ports
 from kernel.errors import InvalidInput, NotFound, TooLarge
 
@@ -59,6 +60,8 @@ class RoomState:
     history: str
     created_at: int
     members: Sequence[Member]
+    # By the one who asks.
+    is_muted: bool
 
 
 # --- looking -------------------------------------------------------------------------------------------------------
@@ -66,7 +69,7 @@ class RoomState:
 
 def get_room(user: UUID, room_id: UUID) -> RoomState:
     """The room, for one of its members. Raises `NotFound` for everybody else."""
-    return _states([_get_for_member(user, room_id)])[0]
+    return _states([_get_for_member(user, room_id)], user)[0]
 
 
 def list_rooms(user: UUID, *, after: UUID | None, limit: int) -> tuple[list[RoomState], UUID | None]:
@@ -76,7 +79,7 @@ def list_rooms(user: UUID, *, after: UUID | None, limit: int) -> tuple[list[Room
         mine = mine.filter(room_id__gt=after)
     ids = list(mine.values_list("room_id", flat=True)[: limit + 1])
     page = _fitting(ids[:limit])
-    rooms = _states(Room.objects.filter(id__in=page).order_by("id"))
+    rooms = _states(Room.objects.filter(id__in=page).order_by("id"), user)
     return rooms, page[-1] if len(page) < len(ids) else None
 
 
@@ -145,7 +148,7 @@ def open_direct(by: UUID, peer: UUID, *, device: UUID | None = None) -> tuple[Ro
     created = False
     if room is None:
         room, created = _make_direct(by, peer, device)
-    return _states([room])[0], created
+    return _states([room], by)[0], created
 
 
 @transaction.atomic
@@ -179,7 +182,7 @@ def create_group(by: UUID, members: Collection[UUID], *, history: str = Room.His
     everybody = {by: Role.OWNER, **dict.fromkeys(others, Role.MEMBER)}
     _join(room, everybody)
     _announce(room, "created", by, everybody, tell=everybody)
-    return _states([room])[0]
+    return _states([room], by)[0]
 
 
 # --- changing them -------------------------------------------------------------------------------------------------
@@ -202,7 +205,7 @@ def add_members(by: UUID, room_id: UUID, users: Collection[UUID]) -> RoomState:
         _join(room, dict.fromkeys(new, Role.MEMBER))
         _next_version(room, outdated=Room.Stale.JOINED if room.history == Room.History.JOINED else None)
         _announce(room, "added", by, new, role=Role.MEMBER, tell=[*present, *new])
-    return _states([room])[0]
+    return _states([room], by)[0]
 
 
 @transaction.atomic
@@ -225,7 +228,7 @@ def set_role(by: UUID, room_id: UUID, user: UUID, role: str) -> RoomState:
         Membership.objects.filter(room=room, user_id=user).update(role=role)
         _next_version(room)
         _announce(room, "role", by, [user], role=role, tell=present)
-    return _states([room])[0]
+    return _states([room], by)[0]
 
 
 @transaction.atomic
@@ -249,7 +252,13 @@ def hand_over(by: UUID, room_id: UUID, user: UUID) -> RoomState:
     Membership.objects.filter(room=room, user_id=user).update(role=Role.OWNER)
     _next_version(room)
     _announce(room, "owner", by, [user], role=Role.OWNER, tell=present)
-    return _states([room])[0]
+    return _states([room], by)[0]
+
+
+def mute(user: UUID, room_id: UUID, *, is_muted: bool, device: UUID) -> None:
+    """Push nothing of this room to the user's devices; or again. Nobody else learns of it."""
+    _get_for_member(user, room_id)
+    mutes.put(user, room_id, is_muted=is_muted, device=device)
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -320,17 +329,25 @@ def _announce(
         )
 
 
-def _states(rooms: Iterable[Room]) -> list[RoomState]:
-    """The rooms with their members, in two queries."""
+def _states(rooms: Iterable[Room], viewer: UUID) -> list[RoomState]:
+    """The rooms with their members, in three queries, as this member sees them."""
     rooms = list(rooms)
     members: dict[UUID, list[Member]] = {room.id: [] for room in rooms}
     rows = Membership.objects.filter(room__in=rooms).order_by("room_id", "user_id")
     columns = rows.values_list("room_id", "user_id", "user__username", "role", "joined_at")
     for room_id, user, username, role, joined_at in columns:
         members[room_id].append(Member(user, username, role, _ms(joined_at)))
+    muted = mutes.among(viewer, members.keys())
     return [
         RoomState(
-            room.id, room.kind, room.members_version, room.epoch, room.history, _ms(room.created_at), members[room.id]
+            room.id,
+            room.kind,
+            room.members_version,
+            room.epoch,
+            room.history,
+            _ms(room.created_at),
+            members[room.id],
+            room.id in muted,
         )
         for room in rooms
     ]

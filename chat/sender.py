@@ -57,7 +57,8 @@ def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
     """
     if not 1 <= len(messages) <= POST_MESSAGES:
         raise InvalidInput(f"messages must be a list of 1 to {POST_MESSAGES}", field="messages")
-    if _intake is None:
+    intake = _intake  # once: the process may begin to end between two messages
+    if intake is None:
         raise Unavailable(retry_after=1)
     try:
         rates.take("send", device, len(messages))
@@ -66,7 +67,7 @@ def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
         raise
     lane = Post(len(messages))
     for place, raw in enumerate(messages):
-        lane.take(submit(_intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))
+        lane.take(submit(intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))
     return lane.wait(ANSWER_S)
 
 

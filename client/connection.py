@@ -9,8 +9,9 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from client.errors import Unreachable
+from client.errors import LetterlockError, Unreachable
 from client.events import State
 from client.protocol.backoff import Backoff
 from client.protocol.frames import (
@@ -23,10 +24,12 @@ from client.protocol.frames import (
     Entries,
     ErrorFrame,
     Hello,
+    Muted,
     OtherFrame,
     Pong,
     Read,
     Receipts,
+    Reconnect,
     Reject,
     Rejected,
     Send,
@@ -46,6 +49,18 @@ NAME, VERSION = "letterlock-py", "0.1.0"
 LIVELY_S = 10.0
 
 
+class Moved(LetterlockError):
+    """The server has sent this device to another host, and its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """To the host at `url` (None: ask which one), at this time of the monotonic clock."""
+
+    url: str | None
+    at: float
+
+
 class Connection:
     """One open socket. Raises what ends it; the store is right at every moment."""
 
@@ -60,6 +75,8 @@ class Connection:
         self._carries = carries  # whether this socket also carries what is sent
         self._on_state = on_state
         self._inbox = receiver.begin()
+        self.host = ""  # the one that serves this socket
+        self.move: Move | None = None
         self._welcomed = False
         self._open = True
         self._control: deque[ClientFrame] = deque()
@@ -69,19 +86,24 @@ class Connection:
         self._wake = sender.awake if carries else asyncio.Event()
 
     async def run(self, token: str) -> None:
-        """Speak until the connection ends. Raises SocketClosed, Gap, MalformedFrame, MailboxDiverged, …"""
+        """Speak until the connection ends. Raises SocketClosed, Moved, Gap, MalformedFrame, MailboxDiverged, …"""
         await self.socket.send(Hello(token, NAME, VERSION))
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read())
-                tasks.create_task(self._write())
-        except BaseExceptionGroup as group:
-            # Reader and writer may both see the end; the first tells the reason.
-            raise group.exceptions[0] from group
+            # No TaskGroup: one that is cancelled just when a task of it fails, tells of the failure and forgets the cancellation
+            # (before Python 3.13). Who has disconnected would be connected again, and wait for the end for ever.
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Reader and writer may both see the end; then the reader tells the reason.
+            next(task for task in tasks if task in ended).result()
         finally:
-            self._open = False
-            if self._carries:
-                self._sender.disconnected()
+            try:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                self._open = False
+                if self._carries:
+                    self._sender.disconnected()
 
     def put(self, frame: ClientFrame) -> None:
         """Send a frame that is not a message."""
@@ -109,6 +131,7 @@ class Connection:
             case Typing():
                 self._receiver.typing(frame)
             case Welcome():
+                self.host = frame.host
                 await self._receiver.welcomed(self._inbox, frame)
                 self._begin()
             case Drained():
@@ -119,7 +142,11 @@ class Connection:
                 self._store.mailbox.refusal_told(message)
             case ErrorFrame():
                 self._problem(frame)
-            case Pong() | OtherFrame():
+            case Reconnect(url, after_ms):
+                at = self.move.at if self.move else time.monotonic() + random.random() * after_ms / 1000
+                self.move = Move(url, at)
+                self._wake.set()
+            case Pong() | Muted() | OtherFrame():
                 pass
 
     def _begin(self) -> None:
@@ -164,6 +191,8 @@ class Connection:
             self._wake.clear()
             for frame in self._due():
                 await self.socket.send(frame)
+            if self.move and time.monotonic() >= self.move.at:
+                raise Moved("to another host")
             if self._carries and self._sender.outbox.overdue(time.monotonic()):
                 raise Unreachable("a send has had no answer for too long")
             if self._carries and self._sender.outbox.is_stuck:
@@ -191,4 +220,5 @@ class Connection:
     def _patience(self) -> float:
         now = time.monotonic()
         sends = self._sender.outbox.next_at(now) if self._carries and self._welcomed else float("inf")
-        return max(0.0, min(self._inbox.ack_at(), sends, now + LIVELY_S) - now)
+        moves = self.move.at if self.move else float("inf")
+        return max(0.0, min(self._inbox.ack_at(), sends, moves, now + LIVELY_S) - now)

@@ -7,16 +7,17 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
-from client.connection import Connection
+from client.connection import Connection, Move, Moved
 from client.errors import LetterlockError, MailboxDiverged, MalformedFrame, Refused, SignedOut, Unreachable
 from client.events import Hub, State, StateChanged
+from client.hosts import HostFinder
 from client.protocol.backoff import MOST_S, Backoff
 from client.protocol.closing import Next, next_after
 from client.receiving import Gap, Receiver
 from client.sending import Sender
 from client.session import Session
 from client.store import Store
-from client.transport.socket import SocketClosed, opened
+from client.transport.socket import Socket, SocketClosed, opened
 
 logger = logging.getLogger("letterlock.client")
 
@@ -28,7 +29,8 @@ class Keeper:
         self, url: str, store: Store, session: Session, sender: Sender, receiver: Receiver, hub: Hub, *, carries: bool,
         on_live: Callable[[], Awaitable[None]], on_state: Callable[[State], None],
     ) -> None:  # fmt: skip
-        self._url = url
+        self._hosts = HostFinder(url, session)
+        self._move: Move | None = None
         self._store = store
         self._session = session
         self._sender = sender
@@ -87,7 +89,7 @@ class Keeper:
             refused = token if step is Next.REFRESH else None
             backoff = backoff.after(time.monotonic() - began)
             if not at_once:
-                await self._rest(_delay(backoff, step, reason))
+                await self._rest(_delay(backoff, step, reason, self._move))
                 backoff = backoff.failed()
 
     async def _rest(self, delay: float) -> None:
@@ -103,9 +105,13 @@ class Keeper:
     async def _life(self, refused: str | None) -> tuple[LetterlockError, str | None]:
         """One connection from beginning to end: why it ended, and the token that it used."""
         token = None
+        move, self._move = self._move, None
         try:
-            token = await self._session.access(refused=refused)
-            async with opened(self._url) as socket:
+            await self._session.access(refused=refused)
+            url = (self._hosts.accepted(move.url) if move else None) or await self._hosts.find()
+            token = await self._session.access()
+            async with contextlib.AsyncExitStack() as closing:
+                socket = await self._open(url, closing)
                 self.connection = Connection(
                     socket, self._store, self._sender, self._receiver, carries=self._carries, on_state=self._entered
                 )
@@ -114,8 +120,19 @@ class Keeper:
         except LetterlockError as error:
             return error, token
         finally:
+            self._move = self.connection.move if self.connection else None
             self.connection = None
         raise AssertionError("a connection ends by an exception")
+
+    async def _open(self, url: str, closing: contextlib.AsyncExitStack) -> Socket:
+        """The socket at this host or, if it cannot be reached, at the first URL. Raises Unreachable."""
+        try:
+            return await closing.enter_async_context(opened(url))
+        except Unreachable:
+            if url == self._hosts.first:
+                raise
+            logger.info("%s cannot be reached", url)
+            return await closing.enter_async_context(opened(self._hosts.first))
 
     def _entered(self, state: State) -> None:
         self._enter(state)
@@ -127,6 +144,11 @@ class Keeper:
             await self._on_live()
         except LetterlockError as error:
             logger.info("receipts were not read: %s", error)
+
+    @property
+    def host(self) -> str:
+        """The host that serves the socket; empty without one."""
+        return self.connection.host if self.connection is not None else ""
 
     def abort(self) -> None:
         """Drop the socket as a dead network would."""
@@ -142,13 +164,16 @@ def _step_after(reason: LetterlockError) -> Next:
             return Next.STOP
         case Refused(problem=problem):
             return Next.RECONNECT if problem.may_retry else Next.STOP
-        case Gap() | MalformedFrame() | Unreachable():
+        case Gap() | MalformedFrame() | Moved() | Unreachable():
             return Next.RECONNECT
         case _:
             return Next.STOP
 
 
-def _delay(backoff: Backoff, step: Next, reason: LetterlockError) -> float:
+def _delay(backoff: Backoff, step: Next, reason: LetterlockError, move: Move | None) -> float:
+    if move is not None and step is Next.RECONNECT:
+        # Its own time has jitter already. Who is sent to and fro waits as after failures.
+        return max(0.0, move.at - time.monotonic()) + (backoff.delay(random.random()) if backoff.failures else 0.0)
     after = reason.problem.retry_after if isinstance(reason, Refused) else None
     if step is Next.LATER:
         return MOST_S / 2 + backoff.delay(random.random())

@@ -35,6 +35,8 @@ class RoomCalls:
         room = decode_room(await self._session.request("POST", "rooms", form))
         if not {member.user for member in room.members} <= {self._session.signed_in.user, *members}:
             raise MalformedFrame("a group with somebody whom nobody asked for")
+        if room.history != history:
+            raise MalformedFrame("a group whose history is for others than was asked for")
         return self._kept(room)
 
     async def room(self, room: RoomId) -> Room:

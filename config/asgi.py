@@ -20,6 +20,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBase
 
+from config import cors
 from kernel import metrics
 
 Scope = dict[str, Any]
@@ -38,14 +39,21 @@ class ApiHandler(ASGIHandler):
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
-        self._middleware_chain = convert_exception_to_response(self._guarded)
+        self._guarded: Any = convert_exception_to_response(self._asked)
+        self._middleware_chain = self._answered
 
-    async def _guarded(self, request: HttpRequest) -> HttpResponseBase:
-        started = time.monotonic()
+    async def _asked(self, request: HttpRequest) -> HttpResponseBase:
         request.get_host()  # refuses a Host that is not ours
-        response: HttpResponseBase = await self._get_response_async(request)  # type: ignore[attr-defined]
+        answer: HttpResponseBase = cors.preflight(request) or await self._get_response_async(request)  # type: ignore[attr-defined]
+        return answer
+
+    async def _answered(self, request: HttpRequest) -> HttpResponseBase:
+        """Refusals too get these headers."""
+        started = time.monotonic()
+        response: Any = await self._guarded(request)
+        cors.mark(request, response)
         if not response.streaming:
-            response.headers.setdefault("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Cache-Control", "no-store")
         metrics.REQUESTS.labels(response.status_code).inc()

@@ -58,6 +58,38 @@ class Tick(bootsteps.StartStopStep):
         parent.timer.call_repeatedly(0.5, lambda: None)
 
 
+class FollowMap(bootsteps.StartStopStep):
+    """Has the worker read the queues that its group gets while it runs (`manage.py queues add`)."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Called with each new connection to the broker."""
+        self._timer = parent.timer.call_repeatedly(1.0, self._follow, (parent,))
+
+    def stop(self, parent: Any) -> None:
+        """The connection is lost, or the worker ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _follow(self, consumer: Any) -> None:
+        from delivery import sweeper
+
+        if consumer.task_consumer is None:
+            return
+        try:
+            for name in sweeper.queues():
+                if not consumer.task_consumer.consuming_from(name):
+                    consumer.add_task_queue(name)
+        except consumer.connection_errors:
+            pass  # the worker's loop meets the same error, and connects again
+
+
 @signals.setup_logging.connect
 def leave_logs_alone(**_: Any) -> None:
     """That somebody listens here is why Celery keeps its hands off: settings.LOGGING holds for workers and beat too."""
@@ -67,3 +99,4 @@ app = Celery("letterlock", amqp=QuickAMQP, task_cls=PromptTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(Tick)
+app.steps["consumer"].add(FollowMap)

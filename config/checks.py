@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from chat.drafts import ALG, SEALED_ALG
+from config.webclient import policy
 from delivery.alerts import mail, webhook
 
 # Wire formats that we write ourselves (docs/adr/0011): another version may read them differently.
@@ -57,6 +58,26 @@ def plain_http_stays_on_loopback(app_configs: Any, **kwargs: Any) -> Sequence[Ch
     return found
 
 
+@register(Tags.security)
+def hosts_are_reached_safely(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """E050 to E053: devices are sent where tokens are as safe as at PUBLIC_URL, and nobody guesses SERVICE_TOKEN."""
+    found: list[CheckMessage] = []
+    url = urlsplit(settings.HOST_URL)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        found.append(Error(f"HOST_URL must be a http or https URL, not {settings.HOST_URL!r}.", id="letterlock.E050"))
+    elif url.scheme == "http" and (settings.HTTPS or not is_loopback(url.hostname)):
+        hint = "Devices that came by https go nowhere else; others would send their tokens in the clear."
+        found.append(Error(f"HOST_URL is {settings.HOST_URL}: plain http.", hint=hint, id="letterlock.E051"))
+    registry = urlsplit(settings.REGISTRY_URL)
+    if settings.REGISTRY_URL != "valkey" and (registry.scheme != "zookeeper" or not registry.netloc):
+        hint = "valkey, or zookeeper://host:port,host:port/path"
+        found.append(Error(f"REGISTRY_URL is {settings.REGISTRY_URL!r}.", hint=hint, id="letterlock.E053"))
+    if settings.SERVICE_TOKEN and len(settings.SERVICE_TOKEN) < 16:
+        hint = "openssl rand -hex 24"
+        found.append(Error("SERVICE_TOKEN must have at least 16 characters.", hint=hint, id="letterlock.E052"))
+    return found
+
+
 @register(Tags.compatibility)
 def versions_are_those_we_know(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """E004: the libraries whose formats we write are the ones that were tested."""
@@ -73,6 +94,8 @@ def one_broker_is_chosen(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessa
     found: list[CheckMessage] = []
     if urlsplit(settings.DATABASE_URL).scheme not in ("postgresql", "postgres"):
         found.append(Error("DATABASE_URL must begin with postgresql://.", id="letterlock.E005"))
+    if settings.DATABASE_POOL_URL and urlsplit(settings.DATABASE_POOL_URL).scheme not in ("postgresql", "postgres"):
+        found.append(Error("DATABASE_POOL_URL must begin with postgresql://.", id="letterlock.E005"))
     if urlsplit(settings.VALKEY_URL).scheme not in ("redis", "rediss", "unix"):
         found.append(Error("VALKEY_URL must begin with redis://, rediss:// or unix://.", id="letterlock.E005"))
     if settings.RATE_SCALE > 10:
@@ -150,6 +173,45 @@ def messages_are_sealed(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessag
         hint = f"Only of {SEALED_ALG} does the server check that a body has the form of a sealed one."
         return [Warning(f"MESSAGE_ALGS allows {', '.join(strangers)}.", hint=hint, id="letterlock.W041")]
     return []
+
+
+@register(Tags.security)
+def clients_talk_to_our_hosts_alone(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """E055, E056: the pages' policy names origins, and none that is reached in the clear."""
+    found: list[CheckMessage] = []
+    for origin in settings.HOST_ORIGINS:
+        url = urlsplit(origin)
+        if not policy.is_origin(origin):
+            hint = "Scheme, host and port as browsers write them, without a slash behind: https://web-1.example.org."
+            found.append(Error(f"HOST_ORIGINS has {origin!r}, which is no origin.", hint=hint, id="letterlock.E055"))
+        elif url.scheme == "http" and not is_loopback(url.hostname or ""):
+            found.append(Error(f"HOST_ORIGINS has {origin}: plain http beyond this machine.", id="letterlock.E056"))
+    return found
+
+
+@register(Tags.security)
+def pushes_go_to_the_internet(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """W052, E054: no push service on this machine, and a secret that nobody guesses."""
+    found: list[CheckMessage] = []
+    if settings.WEB_PUSH_LOOPBACK:
+        hint = "Meant for tests: whoever has an account can have POSTs sent to ports of this machine."
+        found.append(Warning("WEB_PUSH_LOOPBACK is on.", hint=hint, id="letterlock.W052"))
+    if len(settings.VAPID_SECRET) < 32:
+        hint = "openssl rand -base64 48"
+        found.append(Error("VAPID_SECRET must have at least 32 characters.", hint=hint, id="letterlock.E054"))
+    return found
+
+
+@register(Tags.security, deploy=True)
+def hosts_have_the_same_secrets(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """W057: where there are several hosts, maybe on several machines, none goes by what it has made for itself."""
+    if settings.HOST_URL == settings.PUBLIC_URL or not settings.MADE_HERE:
+        return []
+    hint = "Set it, alike on every machine: openssl rand -base64 48"
+    return [
+        Warning(f"HOST_URL is one of several, and {name} was made here.", hint=hint, id="letterlock.W057")
+        for name in settings.MADE_HERE
+    ]
 
 
 @register(Tags.security)

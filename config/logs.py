@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 import redis
+from celery.beat import SchedulingError
 from django.core.exceptions import RequestAborted
 from django.db.utils import InterfaceError, OperationalError
 
@@ -23,8 +24,12 @@ class OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Never drops a record."""
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, SchedulingError):
+            # Beat could not send a task. It logs where it stands itself, behind the first line.
+            error = error.__cause__ or error.__context__
         if isinstance(error, AWAY):
-            record.msg = f"{record.getMessage()} ({type(error).__name__}: {' '.join(str(error).split())})"
+            told = record.getMessage().partition("\n")[0]
+            record.msg = f"{told} ({type(error).__name__}: {' '.join(str(error).split())})"
             record.args = None
             record.exc_info = record.exc_text = None
         return True

@@ -1,6 +1,7 @@
 """What a browser is told about our pages (admin, API description): only our own scripts, in nobody's frame."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponseBase
 
@@ -14,11 +15,12 @@ POLICY = (
 def content_security_policy(
     get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]],
 ) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
-    """Middleware: a Content-Security-Policy on every page that does not bring its own."""
+    """Middleware: a Content-Security-Policy on every page that does not bring its own; what was kept by a browser keeps its own."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
-        response.headers.setdefault("Content-Security-Policy", POLICY)
+        if response.status_code != HTTPStatus.NOT_MODIFIED:
+            response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
     return middleware

@@ -21,9 +21,10 @@ class LimitsView(APIView):
     @extend_schema(operation_id="limits", auth=[], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         """Bytes, counts, seconds (`_s`) and milliseconds (`_ms`), as the names say."""
-        connections = {
+        set_here = {
+            "pending_rows": settings.MOST_PENDING,
             "disclose_blocks": settings.DISCLOSE_BLOCKS,
             "connection_consistency": settings.CONNECTION_CONSISTENCY,
             "device_grace_days": settings.CONNECTION_DEVICE_GRACE,
         }
-        return Response(limits.table() | connections)
+        return Response(limits.table() | set_here)

@@ -8,19 +8,41 @@ from kombu.entity import Exchange, Queue
 # Delivery's queues are named in its table (delivery.Queue); a queue exists in the broker once something is sent to it or reads it.
 MOST = 64
 MAINTENANCE = "maintenance"
+# A wake-up that nobody has taken for so long wakes nobody in time: sweepers have delivered. It bounds what gathers in the
+# queues of a group that has no worker.
+WAKE_UP_MS = 60_000
+# After so many workers died of a task it is dropped, on every version of RabbitMQ: before 4.0 the default was never.
+DELIVERIES = 20
+
+
+def nodes(url: str) -> list[str]:
+    """The broker's URLs: several nodes of one cluster are separated by semicolons."""
+    return [node for node in url.split(";") if node]
 
 
 def is_amqp(url: str) -> bool:
     """Whether the broker is RabbitMQ; else it is Valkey or Redis."""
-    return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
+    return urlsplit(nodes(url)[0]).scheme in ("amqp", "amqps", "pyamqp")
+
+
+def arguments(url: str, name: str) -> dict[str, Any] | None:
+    """What this queue is declared with. The one place: who declares it otherwise is refused by RabbitMQ (406).
+
+    Quorum queues: they outlive the death of a node. Celery sees them and sets the prefetch for each consumer, as they ask.
+    """
+    if not is_amqp(url):
+        return None
+    found: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERIES}
+    if name != MAINTENANCE:
+        found["x-message-ttl"] = WAKE_UP_MS
+    return found
 
 
 def declare(url: str) -> list[Queue]:
     """Every queue that may be named, in the form that this broker wants."""
-    arguments = {"x-queue-type": "quorum"} if is_amqp(url) else None
     names = [f"recipients.{number:02d}" for number in range(MOST)] + [MAINTENANCE]
     exchange = Exchange("letterlock", type="direct", durable=True)
-    return [Queue(name, exchange, routing_key=name, queue_arguments=arguments) for name in names]
+    return [Queue(name, exchange, routing_key=name, queue_arguments=arguments(url, name)) for name in names]
 
 
 def transport_options(url: str, prefix: str) -> dict[str, Any]:

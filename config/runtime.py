@@ -20,15 +20,16 @@ from django.db.utils import InterfaceError, OperationalError
 from accounts import devices, revocations, tokens, users
 from chat import sender
 from chat.intake import Answer, Intake
-from delivery import blocks, consumers, pending, push
+from delivery import blocks, consumers, pending, registry
 from delivery.acks import AckBook, Receipts
 from delivery.frames import CloseCode
 from delivery.host import Host
+from delivery.registry import Facts
 from delivery.services import Surroundings
 from kernel import metrics, ports
 from kernel.database import Cursor, Readers, Session
 from kernel.errors import NotFound
-from kernel.limits import PENDING_AGE_S, PENDING_ROWS, RECEIPTS_MS
+from kernel.limits import PENDING_AGE_S, RECEIPTS_MS
 from messages import late, receipts
 
 logger = logging.getLogger(__name__)
@@ -140,8 +141,8 @@ class Watch(threading.Thread):
         while not self._stopping.wait(WATCH_S):
             try:
                 with self._session.cursor() as cursor:
-                    rows, age = pending.backlog(cursor, PENDING_ROWS)
-                    self._intake.is_full = rows > PENDING_ROWS or age > PENDING_AGE_S
+                    rows, age = pending.backlog(cursor, settings.MOST_PENDING)
+                    self._intake.is_full = rows > settings.MOST_PENDING or age > PENDING_AGE_S
             except psycopg2.Error as error:
                 logger.info("the backlog could not be counted: %s", type(error).__name__)
                 self._session.close()
@@ -165,8 +166,8 @@ class Runtime:
         self.services = Services(self.intake, self.readers, loop)
         self.host = Host(
             id=f"{settings.HOST_NAME}.{os.getpid()}",
-            facts={"url": settings.PUBLIC_URL, "pid": os.getpid()},
-            registry=push.registry,
+            facts=Facts(url=settings.HOST_URL, capacity=settings.HOST_CAPACITY),
+            registry=registry.current(),
             readers=self.readers,
         )
         self.watch = Watch(self.intake)
@@ -186,7 +187,8 @@ class Runtime:
         consumers.bind(Surroundings(self.host, self.readers, self.acks, self.services))
 
     async def stop(self) -> None:
-        """Take nothing more, commit what came, tell the sockets to come back elsewhere."""
+        """Move the users to other hosts, take nothing more, commit what came, hang up whoever is left."""
+        await self.host.evacuate(settings.DRAIN_SECONDS)
         consumers.bind(None)
         sender.bind(None)
         loop = asyncio.get_running_loop()

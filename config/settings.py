@@ -2,9 +2,9 @@
 
 import logging
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from config import env, queues, running
+from config import databases, env, queues, running
 from kernel import limits
 
 VERSION = "0.1.0"
@@ -46,16 +46,43 @@ ADMINS = [("Staff", address) for address in env.words("ALERT_MAILS", default="")
 SERVER_EMAIL = env.text("ALERT_MAIL_FROM", default="letterlock@localhost")
 ABUSE_WEBHOOK_URL = env.text("ABUSE_WEBHOOK_URL", default="")
 ABUSE_WEBHOOK_SECRET = env.text("ABUSE_WEBHOOK_SECRET", default="")
+# Web Push: who we are to push services (docs/protocol.md §3.5), alike on every machine; where they can reach us; and whether
+# a push service on this very machine is one, for tests.
+VAPID_SECRET = env.text("VAPID_SECRET", default="") or running.secret(VAR_DIR, "vapid")
+VAPID_SUBJECT = PUBLIC_URL if HTTPS else f"mailto:{SERVER_EMAIL}"
+WEB_PUSH_LOOPBACK = env.flag("WEB_PUSH_LOOPBACK", default=False)
+# The secrets that nobody gave us: another machine has made others (checks.py).
+MADE_HERE = [name for name in ("SECRET_KEY", "VAPID_SECRET") if not env.text(name, default="")]
 # What a message's `alg` may be. The server sees only that the form of a sealed body is right: another algorithm is a promise
 # of whoever names it here that its bodies are sealed too (docs/threat-model.md).
 MESSAGE_ALGS = env.words("MESSAGE_ALGS", default="chat.e2ee.v1")
 # The name of this process among the web processes; the supervisor gives each its own.
 HOST_NAME = env.text("HOST_NAME", default="web-1")
+# Where devices reach this web process itself, if not by PUBLIC_URL; `{name}` stands for its name.
+HOST_URL = env.text("HOST_URL", default=PUBLIC_URL).replace("{name}", HOST_NAME).rstrip("/")
+# How many users it is assigned at most; 0: as many as come.
+HOST_CAPACITY = env.number("HOST_CAPACITY", default=0)
+# A web process that is told to end moves its users to others within this time.
+DRAIN_SECONDS = env.decimal("DRAIN_SECONDS", default=1.5, least=0.0)
+# Where hosts register: in Valkey (`valkey`: that of VALKEY_URL), or zookeeper://host:port,host:port/path.
+REGISTRY_URL = env.text("REGISTRY_URL", default="valkey")
+# What backends bring to ask where users are (docs/protocol.md §3); without one, nobody is answered.
+SERVICE_TOKEN = env.text("SERVICE_TOKEN", default="")
 # What this process is called in logs and metrics; the supervisor gives each its own.
 PART_NAME = env.text("PART_NAME", default="") or running.command() or "letterlock"
 # Where the processes of one machine put their figures together; who may read them without being on this machine.
 METRICS_DIR = env.text("METRICS_DIR", default="") or str(VAR_DIR / "run" / "metrics")
 METRICS_TOKEN = env.text("METRICS_TOKEN", default="")
+# The web client at `/`, where it has been built (`make web`).
+WEB_CLIENT = env.flag("WEB_CLIENT", default=True)
+WEB_CLIENT_DIR = Path(env.text("WEB_CLIENT_DIR", default=str(BASE_DIR / "web" / "dist")))
+# Where each host is reached by clients that are sent to it, if that is not PUBLIC_URL: https://web-1.example.org, ….
+# Pages of ours may talk to these and to nothing else.
+HOST_ORIGINS = env.words("HOST_ORIGINS", default="")
+# The bounds of one web process: sockets in all and from one address; of the system: deliveries that wait (kernel/limits.py).
+MOST_SOCKETS = env.number("MOST_SOCKETS", default=limits.SOCKETS, least=1)
+MOST_SOCKETS_PER_ADDRESS = env.number("MOST_SOCKETS_PER_ADDRESS", default=limits.SOCKETS_PER_ADDRESS, least=1)
+MOST_PENDING = env.number("MOST_PENDING", default=limits.PENDING_ROWS, least=1)
 # Every rate limit is multiplied by this.
 RATE_SCALE = env.decimal("RATE_SCALE", default=1.0, least=0.001)
 # Set behind a proxy that overwrites X-Forwarded-For and X-Forwarded-Proto.
@@ -77,6 +104,7 @@ INSTALLED_APPS = [
     "connections",
     "messages",
     "delivery",
+    "delivery.webpush",
     "chat",
 ]
 AUTH_USER_MODEL = "accounts.Staff"
@@ -88,6 +116,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # For the pages that people see (admin, API description). The API itself goes without: see asgi.ApiHandler.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "config.webclient.files.ClientFiles",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.pages.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -129,6 +158,7 @@ STATIC_URL = "/static/"
 # Served from the packages themselves: nothing to collect, nothing to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -153,30 +183,13 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
 SILENCED_SYSTEM_CHECKS = [] if HTTPS else ["security.W004", "security.W008", "security.W012", "security.W016"]
 
 # --- database ------------------------------------------------------------------------------------------------------
-_url = urlsplit(DATABASE_URL)
-_options = dict(parse_qsl(_url.query))
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_url.path.lstrip("/")),
-        "USER": unquote(_url.username or ""),
-        "PASSWORD": unquote(_url.password or ""),
-        "HOST": _options.pop("host", unquote(_url.hostname or "")),
-        "PORT": _options.pop("port", str(_url.port or 5432)),
-        # A request has a thread of its own under ASGI, so a kept connection would never be used again.
-        "CONN_MAX_AGE": 0,
-        "OPTIONS": {
-            "connect_timeout": 3,
-            "application_name": "letterlock",
-            # A process that is frozen or cut off in a transaction must not hold its locks for as long (kernel/database.py).
-            "options": "-c idle_in_transaction_session_timeout=5000",
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            **_options,
-        },
-    }
-}
+# Sessions of the message path, which live long and prepare their statements (kernel/database.py), go to PostgreSQL itself. The
+# short ones of requests may go through a pooler: opening each costs PostgreSQL more than most requests do (docs/operations.md).
+DATABASE_POOL_URL = env.text("DATABASE_POOL_URL", default="")
+DATABASE_DIRECT = databases.of(DATABASE_URL)
+DATABASES = {"default": databases.of(DATABASE_POOL_URL or DATABASE_URL)}
+# A pooler gives each transaction another session, so nothing may rest in one between two.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = bool(DATABASE_POOL_URL)
 
 # --- API -----------------------------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = limits.POST_BYTES
@@ -255,6 +268,9 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Quorum queues refuse a prefetch for the whole channel: Celery sees by their arguments that each consumer gets its own.
+CELERY_WORKER_DETECT_QUORUM_QUEUES = True
+CELERY_WORKER_CONSUMER = "config.consumer:PlainConsumer"
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -269,6 +285,7 @@ CELERY_BEAT_SCHEDULE = {
     "drop-old-partitions": {"task": "messages.drop_old_partitions", "schedule": 24 * 3600.0},
     # Whoever comes too late for its minute is dropped: the next one does as much.
     "tell-alerts": {"task": "delivery.tell_alerts", "schedule": 60.0, "options": {"expires": 60}},
+    "ring-missed": {"task": "delivery.ring_missed", "schedule": 60.0, "options": {"expires": 60}},
     "forget-sessions": {"task": "config.forget_sessions", "schedule": 24 * 3600.0},
 }
 
@@ -301,5 +318,10 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", default="WARNING")},
     # A request that is refused is the client's affair; only what breaks here is ours.
-    "loggers": {"django": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+    # What kazoo tries again and again, delivery/registry says once.
+    "loggers": {
+        "django": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "kazoo": {"level": "ERROR"},
+    },
 }

@@ -6,15 +6,20 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from config import health, problems, public
 from config.metrics.views import metrics
+from config.webclient import page
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", page.index),
+    path("sw.js", page.service_worker),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("connections.urls")),
     path("api/v1/", include("chat.urls")),
+    path("api/v1/", include("delivery.webpush.urls")),
     path("api/v1/", include("messages.urls")),
+    path("api/v1/", include("delivery.urls")),
     path("api/v1/limits", public.LimitsView.as_view()),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

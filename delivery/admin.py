@@ -15,15 +15,16 @@ from delivery import dead
 from delivery.alerts import admin as _alerts  # noqa: F401 (Django looks for pages here)
 from delivery.backlog import COUNTED, age, estimate, read_backlog
 from delivery.models import Dead, Queue, Slot
+from delivery.queuemap import read_map
 from kernel.admin_pages import Shown, as_uuid
 from messages.kinds import Kind
 
 
 @admin.register(Queue)
 class Queues(Shown):
-    """The backlog: every queue with what waits in it."""
+    """The queue map, and the backlog: every queue with its slots and what waits in it. Changed by `manage.py queues` alone."""
 
-    fields = ("name", "group", "slots")
+    fields = ("name", "group", "reserved", "slots")
     readonly_fields = fields
     ordering = ("name",)
 
@@ -37,6 +38,7 @@ class Queues(Shown):
             "title": "Queue backlog",
             "opts": self.opts,
             "queues": queues,
+            "map_version": read_map().version,
             "counted": COUNTED,
             "pending": estimate() if is_more else sum(queue.pending for queue in queues),
             "is_more": is_more,

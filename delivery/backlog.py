@@ -31,7 +31,7 @@ ORDER BY s.queue_id, s.slot
 # them is estimated from how densely the ids of the first lie.
 SAMPLE: Final = 200
 FIGURES: Final = """
-SELECT s.queue_id, n.rows, n.first, n.reached, b.last, greatest(0, extract(epoch FROM clock_timestamp() - o.created_at))::float
+SELECT s.queue_id, s.slot, n.rows, n.first, n.reached, b.last, greatest(0, extract(epoch FROM clock_timestamp() - o.created_at))::float
 FROM delivery_slot s
 CROSS JOIN LATERAL (
     SELECT count(*) AS rows, min(id) AS first, max(id) AS reached
@@ -53,6 +53,15 @@ class QueueFigures:
     pending: int = 0
     oldest_s: float = 0.0
     dead: int = 0
+
+
+@dataclass(frozen=True)
+class SlotFigures:
+    """One slot in numbers: `pending` is an estimate when it is large, `oldest_s` 0 when nothing waits."""
+
+    queue: str
+    pending: int
+    oldest_s: float
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,13 @@ class QueueBacklog:
     group: int
     slots: Sequence[SlotBacklog]
     dead: int
+    # Made for one hot recipient.
+    reserved: bool = False
+
+    @property
+    def numbers(self) -> str:
+        """The slots for people: `0-3 8 16`."""
+        return ranges([slot.slot for slot in self.slots])
 
     @property
     def pending(self) -> int:
@@ -116,6 +132,17 @@ def age(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def ranges(numbers: Sequence[int]) -> str:
+    """Sorted numbers for people: `0-3 8 16`; `-` for none."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return " ".join("-".join(map(str, part)) for part in parts) or "-"
+
+
 def estimate() -> int:
     """About how many deliveries wait in all queues: an upper bound, cheap however many there are."""
     with connection.cursor() as cursor:
@@ -127,20 +154,28 @@ def figures(cursor: Cursor) -> Figures:
     """Every queue in numbers, within milliseconds however much waits. The cursor is a raw one (kernel/database.py)."""
     cursor.execute("SELECT name FROM delivery_queue ORDER BY name")
     queues = {name: QueueFigures() for (name,) in cursor.fetchall()}
-    cursor.execute(FIGURES, (SAMPLE,))
-    for queue, rows, first, reached, last, oldest_s in cursor.fetchall():
-        if rows:
-            line = queues.setdefault(queue, QueueFigures())
-            line.pending += (
-                rows if rows < SAMPLE else max(rows, round(rows * (last - first + 1) / (reached - first + 1)))
-            )
-            line.oldest_s = max(line.oldest_s, oldest_s or 0.0)
+    for slot in slot_figures(cursor).values():
+        line = queues.setdefault(slot.queue, QueueFigures())
+        line.pending += slot.pending
+        line.oldest_s = max(line.oldest_s, slot.oldest_s)
     cursor.execute(FEW_DEAD)
     for queue, dead in cursor.fetchall():
         queues.setdefault(queue, QueueFigures()).dead = dead
     cursor.execute(FEW_ALERTS)
     (open_alerts,) = cursor.fetchone() or (0,)
     return Figures(queues, open_alerts)
+
+
+def slot_figures(cursor: Cursor) -> dict[int, SlotFigures]:
+    """Every slot in numbers, within milliseconds however much waits. The cursor is a raw one (kernel/database.py)."""
+    cursor.execute(FIGURES, (SAMPLE,))
+    found = {}
+    for queue, slot, rows, first, reached, last, oldest_s in cursor.fetchall():
+        pending = rows
+        if rows >= SAMPLE:
+            pending = max(rows, round(rows * (last - first + 1) / (reached - first + 1)))
+        found[slot] = SlotFigures(queue, pending, oldest_s or 0.0)
+    return found
 
 
 def read_backlog() -> list[QueueBacklog]:
@@ -152,6 +187,8 @@ def read_backlog() -> list[QueueBacklog]:
         for queue, slot, waiting, oldest_s in cursor.fetchall():
             by_queue.setdefault(queue, []).append(SlotBacklog(slot, waiting, oldest_s))
     return [
-        QueueBacklog(name, group, slots := by_queue.get(name, []), sum(dead.get(slot.slot, 0) for slot in slots))
-        for name, group in Queue.objects.order_by("name").values_list("name", "group")
+        QueueBacklog(
+            name, group, slots := by_queue.get(name, []), sum(dead.get(slot.slot, 0) for slot in slots), reserved
+        )
+        for name, group, reserved in Queue.objects.order_by("name").values_list("name", "group", "reserved")
     ]

@@ -3,6 +3,7 @@
 A row says what keeps a sender's messages from a recipient. Whoever writes it holds the recipient's mailbox row, which a
 drain locks before it reads the copy; so once a block is answered, nothing of the blocked one's is delivered any more.
 What was delivered before, but to none of the recipient's devices, is hidden where the mailbox is read (`hides`).
+What follows for who wrote all the same, delivery/judging.py says.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,7 +15,6 @@ import orjson
 from django.db import connection, transaction
 
 from delivery import wake
-from delivery.models import AbuseAlert
 from delivery.pending import NewPending, raw_cursor
 from delivery.slots import slot_of
 from kernel import limits, ports
@@ -22,16 +22,9 @@ from kernel.database import Cursor, number_array, uuid_array
 from kernel.entries import Entry, Origin
 from kernel.ports import Barrier
 from messages import log, positions
-from messages.entries import payload_text
-from messages.kinds import Kind
 
-# A device that has known of a block for this long, when it sends, is broken or hostile (design §7).
-KNOWN_FOR_S: Final = 30
 # Reports are kept for as long as a message may wait to be drained, and a good while longer.
 REPORTS_KEPT_S: Final = 3_600
-
-REASON: Final = "blocked"
-STATUS: Final = 403
 
 # Freezes what the sender may learn at the time of the block; a block that is there already keeps its own.
 PUT = """
@@ -87,11 +80,11 @@ SELECT n.reader, n.sender FROM unnest(%s::uuid[], %s::uuid[]) AS n(reader, sende
 # a mailbox's line is the version of the slot map: another than TAKE saw, and a request box was emptied in between, whose
 # messages come before those that were taken.
 MAILBOXES_AND_BLOCKS = """
-SELECT b.user_id, b.last_seq, NULL::uuid, false, false, false, (SELECT sum(version) FROM delivery_slot)
+SELECT b.user_id, b.last_seq, b.ctid, NULL::uuid, false, false, false, (SELECT sum(version) FROM delivery_slot)
 FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
 UNION ALL
 SELECT k.* FROM unnest(%s::uuid[], %s::uuid[]) AS n(recipient, sender),
-     LATERAL (SELECT k.recipient_id, NULL::bigint, k.sender_id, k.everywhere, k.direct, k.held, k.known_version
+     LATERAL (SELECT k.recipient_id, NULL::bigint, NULL::tid, k.sender_id, k.everywhere, k.direct, k.held, k.known_version
               FROM delivery_blockcopy k WHERE k.recipient_id = n.recipient AND k.sender_id = n.sender LIMIT 1) k
 """
 
@@ -131,29 +124,6 @@ DELETE FROM delivery_syncreport r WHERE r.device_id = %s::uuid AND EXISTS (
            AND n.reported_at < now() - %s * interval '1 second')
 """
 
-# For each dropped message: the newest version that its device had reported when it was accepted, and whether it had
-# reported the block's long enough before.
-KNOWN = """
-SELECT (SELECT coalesce(max(r.version), 0) FROM delivery_syncreport r
-        WHERE r.device_id = n.device AND r.reported_at <= to_timestamp(n.accepted / 1000.0)),
-       EXISTS (SELECT FROM delivery_syncreport r WHERE r.device_id = n.device AND r.version >= n.known
-               AND r.reported_at <= to_timestamp(n.accepted / 1000.0) - %s * interval '1 second')
-FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS n(device, known, accepted, place) ORDER BY n.place
-"""
-RAISE = """
-INSERT INTO delivery_abusealert AS a (device_id, sender_id, recipient_id, client_name, client_version, state, count, first_at, last_at,
-                                      last_message_id, block_version, reported_version, accepted_version, notes)
-SELECT n.device, n.sender, n.recipient, coalesce(d.client_name, ''), coalesce(d.client_version, ''), 'open', n.count,
-       to_timestamp(n.first / 1000.0), to_timestamp(n.last / 1000.0), n.message, n.block, n.reported, n.accepted, ''
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[])
-     AS n(device, sender, recipient, count, first, last, message, block, reported, accepted)
-LEFT JOIN LATERAL (SELECT client_name, client_version FROM accounts_device WHERE id = n.device LIMIT 1) d ON true
-ON CONFLICT (device_id, recipient_id) WHERE state = 'open' DO UPDATE SET
-    count = a.count + excluded.count, last_at = greatest(a.last_at, excluded.last_at), last_message_id = excluded.last_message_id,
-    block_version = excluded.block_version, reported_version = excluded.reported_version, accepted_version = excluded.accepted_version
-RETURNING a.id, a.device_id, a.sender_id, a.recipient_id, a.count
-"""
-
 
 class Stop(NamedTuple):
     """What keeps a sender's messages from a recipient; see `kernel.ports.Barrier`."""
@@ -162,30 +132,6 @@ class Stop(NamedTuple):
     direct: bool
     held: bool
     known_version: int | None
-
-
-class Stopped(NamedTuple):
-    """A message of a direct room that a block kept from its recipient. `accepted_at` in ms; ids are canonical texts."""
-
-    message: str
-    room: str
-    sender: str
-    device: str
-    recipient: str
-    accepted_at: int
-    accepted_version: int
-    known_version: int | None
-
-
-class Raised(NamedTuple):
-    """An alert that was made or updated: `new` messages in this batch, `total` with all before."""
-
-    id: int
-    device: str
-    sender: str
-    recipient: str
-    new: int
-    total: int
 
 
 # --- the port ----------------------------------------------------------------------------------------------------------
@@ -311,62 +257,7 @@ def deaf_pairs_sql(cursor: Cursor, owed: Mapping[str, Sequence[Origin]]) -> byte
     return cursor.mogrify(DEAF_PAIRS, (uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
 
 
-def alerts_about(device: UUID) -> list[int]:
-    """How many messages each alert about this device counts, the oldest alert first."""
-    return list(AbuseAlert.objects.filter(device_id=device).order_by("id").values_list("count", flat=True))
-
-
 # --- at the drain ------------------------------------------------------------------------------------------------------
-
-
-def judge(cursor: Cursor, stopped: Sequence[Stopped]) -> tuple[list[Raised], list[NewPending]]:
-    """What follows from messages that were dropped: alerts, made or updated here, and rejections, for the caller to add.
-
-    A device that had reported the block for `KNOWN_FOR_S` when its message was accepted is alerted; any other is told, if
-    the sender may know. Rare, and one look and one write for a whole batch.
-    """
-    asked = [each for each in stopped if each.known_version is not None]
-    if not asked:
-        return [], []
-    columns = (
-        uuid_array(each.device for each in asked),
-        number_array(each.known_version or 0 for each in asked),
-        number_array(each.accepted_at for each in asked),
-    )
-    cursor.execute(KNOWN, (KNOWN_FOR_S, *columns))
-    found = cursor.fetchall()
-    knowing = [(each, reported) for each, (reported, knew) in zip(asked, found, strict=True) if knew]
-    told = [_rejection(each) for each, (_, knew) in zip(asked, found, strict=True) if not knew]
-    return _raise(cursor, knowing) if knowing else [], told
-
-
-def _raise(cursor: Cursor, knowing: Sequence[tuple[Stopped, int]]) -> list[Raised]:
-    groups: dict[tuple[str, str], list[tuple[Stopped, int]]] = {}
-    for each, reported in knowing:
-        groups.setdefault((each.device, each.recipient), []).append((each, reported))
-    newest = [groups[key][-1] for key in sorted(groups)]
-    counts = [len(groups[key]) for key in sorted(groups)]
-    times = [[each.accepted_at for each, _ in groups[key]] for key in sorted(groups)]
-    cursor.execute(
-        RAISE,
-        (
-            uuid_array(each.device for each, _ in newest),
-            uuid_array(each.sender for each, _ in newest),
-            uuid_array(each.recipient for each, _ in newest),
-            number_array(counts),
-            number_array(map(min, times)),
-            number_array(map(max, times)),
-            uuid_array(each.message for each, _ in newest),
-            number_array(each.known_version or 0 for each, _ in newest),
-            number_array(reported for _, reported in newest),
-            number_array(each.accepted_version for each, _ in newest),
-        ),
-    )
-    new = {(each.device, each.recipient): count for (each, _), count in zip(newest, counts, strict=True)}
-    return [
-        Raised(id, device, sender, recipient, new[device, recipient], count)
-        for id, device, sender, recipient, count in cursor.fetchall()
-    ]
 
 
 def hold_sql(cursor: Cursor, asked: Sequence[tuple[str, NewPending, int]]) -> bytes:
@@ -396,17 +287,3 @@ def hold_sql(cursor: Cursor, asked: Sequence[tuple[str, NewPending, int]]) -> by
             [row.payload for row in rows],
         ),
     )
-
-
-def _rejection(each: Stopped) -> NewPending:
-    payload = {
-        "message": each.message,
-        "room": each.room,
-        "sender": each.sender,
-        "device": each.device,
-        "by": each.recipient,
-        "reason": REASON,
-        "status": STATUS,
-    }
-    text = payload_text(Kind.REJECTION, payload)
-    return NewPending(slot_of(each.sender), [each.sender], Kind.REJECTION, None, each.room, None, None, 0, text)

@@ -8,20 +8,19 @@ Frames go out through one list per socket, so that their order holds whoever put
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from math import ceil
 from typing import Any
 from uuid import UUID
 
-from delivery import blocks, frames
+from delivery import blocks, doors, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
 from delivery.services import Answered, Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
 from kernel import metrics, rates
 from kernel.entries import Entry
 from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
-from kernel.limits import HELLO_S, TYPING_S, UNAUTHENTICATED_SOCKETS, WINDOW
+from kernel.limits import HELLO_S, TYPING_S, UNSENT_BYTES, UNSENT_MOST_BYTES, WINDOW
 from messages import log
 
 logger = logging.getLogger(__name__)
@@ -34,7 +33,6 @@ AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 _surroundings: Surroundings | None = None
-_unauthenticated: Counter[str] = Counter()
 _tasks: set[asyncio.Task[Any]] = set()
 
 
@@ -60,6 +58,9 @@ class SocketConsumer:
         self._closed = False
         self._flushing = False
         self._typed: dict[str, float] = {}
+        # How many bytes the client has not taken, and whom to tell that a frame was (config/sockets.py).
+        self._unsent: Callable[[], int] = int
+        self._taken: Callable[[], object] = int
 
     async def __call__(self, scope: dict[str, Any], receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve the socket until it ends."""
@@ -70,31 +71,36 @@ class SocketConsumer:
             await send({"type": "websocket.close", "code": int(CloseCode.RESTART)})
             return
         self._around = _surroundings
-        try:
-            if await self._greet(receive, str((scope.get("client") or ["?"])[0])):
-                await self._serve(receive)
-        finally:
-            self._closed = True
-            self._around.host.leave(self)
+        self._unsent = scope.get("unsent", int)
+        self._taken = scope.get("taken", int)
+        address = str((scope.get("client") or ["?"])[0])
+        if (refusal := doors.closed_to(address)) is not None:
+            self._out.append(frames.error(refusal.problem(), None))
+            await self._end(CloseCode.RATE_LIMITED)
+            return
+        with doors.open_for(address):
+            try:
+                if await self._greet(receive, address):
+                    await self._serve(receive)
+            finally:
+                self._closed = True
+                self._around.host.leave(self)
 
     # --- hello ---------------------------------------------------------------------------------------------------------
 
     async def _greet(self, receive: AsgiReceive, address: str) -> bool:
         """Wait for hello, authenticate, say welcome; False when the socket has ended."""
-        if _unauthenticated[address] >= UNAUTHENTICATED_SOCKETS:
-            return await self._end(CloseCode.RATE_LIMITED)
-        _unauthenticated[address] += 1
-        try:
-            async with asyncio.timeout(HELLO_S):
-                event = await receive()
-        except TimeoutError:
-            return await self._end(CloseCode.HELLO_TIMEOUT)
-        finally:
-            _unauthenticated[address] -= 1
-            if not _unauthenticated[address]:
-                del _unauthenticated[address]
+        with doors.greeting(address) as may_wait:
+            if not may_wait:
+                return await self._end(CloseCode.RATE_LIMITED)
+            try:
+                async with asyncio.timeout(HELLO_S):
+                    event = await receive()
+            except TimeoutError:
+                return await self._end(CloseCode.HELLO_TIMEOUT)
         if event["type"] != "websocket.receive":
             return False
+        self._taken()
         try:
             frame = frames.decode(event.get("text") or event.get("bytes") or "")
             if not isinstance(frame, frames.Hello):
@@ -124,6 +130,7 @@ class SocketConsumer:
             user=user, device=device, client_name=hello.client_name, client_version=hello.client_version
         )
         self._frame_rate = rates.bucket("frame")
+        self._refused_frame_rate = rates.bucket("refused_frame")
         self._send_rate = rates.bucket("send")
         # The route first, then the mailbox: what is stored in between is pushed or read, and never missed.
         await self._around.host.enter(self)
@@ -158,18 +165,21 @@ class SocketConsumer:
             event = await receive()
             if event["type"] != "websocket.receive":
                 return
+            self._taken()
             try:
                 self._received(frames.decode(event.get("text") or event.get("bytes") or ""))
             except MalformedFrame:
                 self.hang_up(CloseCode.MALFORMED)
             except Refused as refused:
                 self._out.append(frames.error(refused.error.problem(), refused.ref))
+                self._bear()
             if self._out or self._closing is not None:
                 await self.flush()
 
     def _received(self, frame: frames.ClientFrame) -> None:
         session = self._session
         assert session is not None
+        session.is_choked = self._is_choked
         match frame:
             case frames.Send():
                 self._submit(frame)
@@ -178,10 +188,12 @@ class SocketConsumer:
                     self._perform(session.acked(frame.seq))
                 except DomainError as error:
                     self._refuse(error, frame.ref)
+                    self._bear()
             case frames.Hello():
                 self.hang_up(CloseCode.MALFORMED)
             case _ if wait := self._frame_rate.take(1, time.monotonic()):
                 self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000), frame.ref)
+                self._bear()
             case frames.Ping():
                 self._out.append(
                     frames.encode({"type": "pong"} if frame.ref is None else {"type": "pong", "ref": frame.ref})
@@ -214,7 +226,13 @@ class SocketConsumer:
         metrics.refused([TooManyRequests.code] * len(frame.messages))
         if len(self.turned_away) > TURNED_AWAY_ROOMS:
             self.hang_up(CloseCode.RATE_LIMITED)
+        self._bear()
         self._hang_up_if_stuck()
+
+    def _bear(self) -> None:
+        """One more frame was refused. That costs as much as serving it, so who goes on and on is hung up."""
+        if self._refused_frame_rate.take(1, time.monotonic()):
+            self.hang_up(CloseCode.RATE_LIMITED)
 
     def _hang_up_if_stuck(self) -> None:
         """End a socket on which two sends of one room wait for each other, so that the next begins with the first.
@@ -294,27 +312,36 @@ class SocketConsumer:
     def pushed(self, batch: list[Entry]) -> None:
         """See `host.Socket.pushed`."""
         if self._session is not None:
+            self._session.is_choked = self._is_choked
             self._repair(self._session.pushed(batch), "push")
 
     def known(self, last_seq: int) -> None:
         """See `host.Socket.known`."""
         if self._session is not None:
+            self._session.is_choked = self._is_choked
             self._repair(self._session.known(last_seq), "comparison")
 
     def ticked(self, now: float) -> None:
         """See `host.Socket.ticked`."""
         if self._session is not None:
+            self._session.is_choked = self._is_choked
             self._perform(self._session.ticked(now))
 
     def hint(self, text: str) -> None:
         """See `host.Socket.hint`."""
-        if self._session is not None:
+        # Hints may be lost, and are to one who does not read.
+        if self._session is not None and not self._is_choked:
             self._out.append(text)
 
     def hang_up(self, code: int) -> None:
         """See `host.Socket.hang_up`."""
         if self._closing is None:
             self._closing = code
+
+    @property
+    def _is_choked(self) -> bool:
+        """Whether the client reads less than it is sent."""
+        return self._unsent() > UNSENT_BYTES
 
     # --- effects -----------------------------------------------------------------------------------------------------------
 
@@ -348,6 +375,7 @@ class SocketConsumer:
             self._perform(session.failed())
             return
         metrics.PAGES.inc()
+        session.is_choked = self._is_choked
         self._perform(session.page(found))
 
     def _flush_soon(self) -> None:
@@ -365,6 +393,9 @@ class SocketConsumer:
                 out, self._out = self._out, []
                 for text in out:
                     await self._send({"type": "websocket.send", "text": text})
+                # Entries and hints are held back long before; answers to what the client itself asks are not.
+                if self._unsent() > UNSENT_MOST_BYTES:
+                    self.hang_up(CloseCode.TOO_SLOW)
             if self._closing is not None and not self._closed:
                 self._closed = True
                 metrics.SOCKETS_CLOSED.labels(int(self._closing)).inc()

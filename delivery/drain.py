@@ -7,13 +7,15 @@ Three round trips. What is to be pushed is returned and pushed by the caller, af
 any line, the transaction is undone and the next drain of these queues does it all again.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import psycopg2
 
-from delivery.blocks import MAILBOXES_AND_BLOCKS, Raised, Stop, Stopped, hold_sql, judge
+from delivery.blocks import MAILBOXES_AND_BLOCKS, Stop, hold_sql
+from delivery.judging import Raised, Stopped, judge
 from delivery.pending import NewPending, add_sql
 from kernel.database import TRANSIENT, Cursor, is_lost, number_array, uuid_array
 from kernel.entries import Origin
@@ -27,40 +29,46 @@ BATCH_BYTES = 1_048_576
 
 PENDING_COLUMNS = "p.id, p.slot, p.recipients, p.kind, p.message_id, p.room_id, p.sender_id, p.device_id, p.connections_version, p.payload"
 
-# Waits for the locks (at most lock_timeout), or takes only the free ones: then others get their turn first.
+# Waits for the locks (at most lock_timeout), or takes only the free ones: then others get their turn first. What was locked is
+# noted for TAKE: a queue that came to the group meanwhile is not among it, and its slots are somebody else's.
 LOCK_QUEUES = """
-SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]) ORDER BY name FOR UPDATE {skip}
+SELECT set_config('letterlock.queues', coalesce(array_agg(name)::text, '{{}}'), true)
+FROM (SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]) ORDER BY name FOR UPDATE {skip}) locked
 """
+LOCKED = "current_setting('letterlock.queues')"
 
-# Every change of the map raises one of these (delivery/groups.py), and none ever falls.
+# Every change of the map raises one of these (delivery/queuemap.py), and none ever falls.
 MAP_VERSION = "(SELECT sum(version) FROM delivery_slot)"
 
 # A statement of its own behind the lock: its snapshot must see what the lock's last holder committed. A message is
 # read with the first of its rows only (a room of 1 000 has 64), and a body beyond the batch's bytes not at all. The mark
-# holds for the map that it was made with: a slot that has come since may have older rows.
+# holds for the map and the queues that it was made with: a slot that has come since may have older rows.
 TAKE = f"""
 SELECT * FROM (
     SELECT {PENDING_COLUMNS}, {MESSAGE_COLUMNS}, p.place, {MAP_VERSION} AS map_version,
            pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
+           {LOCKED} AS queues,
            coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY p.id), 0) - coalesce(octet_length(m.ciphertext), 0) AS before
     FROM (SELECT p.*, lag(p.message_id) OVER (ORDER BY p.id) IS DISTINCT FROM p.message_id AS is_first
           FROM (SELECT p.* FROM delivery_slot s,
                 LATERAL (SELECT *, ctid AS place FROM delivery_pending p
-                         WHERE p.slot = s.slot AND p.id >= (SELECT CASE {MAP_VERSION} WHEN %s::bigint THEN %s::bigint ELSE 0 END)
+                         WHERE p.slot = s.slot AND p.id >= (
+                             SELECT CASE WHEN {MAP_VERSION} = %s::bigint AND {LOCKED} = %s THEN %s::bigint ELSE 0 END)
                          ORDER BY p.id LIMIT %s) p
-                WHERE s.queue_id = ANY({{queues}}) ORDER BY p.id LIMIT %s) p) p
+                WHERE s.queue_id = ANY({LOCKED}::varchar[]) ORDER BY p.id LIMIT %s) p) p
     LEFT JOIN message_log_message m ON p.is_first AND m.id = p.message_id AND p.kind = {Kind.MESSAGE.value}
 ) taken WHERE before < {BATCH_BYTES} ORDER BY 1
 """
+
+LOCK_AND_TAKE = "BEGIN;" + LOCK_QUEUES.format(skip="") + ";" + TAKE
+LOCK_AND_TAKE_FREE = "BEGIN;" + LOCK_QUEUES.format(skip="SKIP LOCKED") + ";" + TAKE
 
 # Among MESSAGE_COLUMNS.
 RECIPIENT = 4
 ACCEPTED_AT = 6
 # Behind the columns of the pending row and of its message, TAKE's rows have these.
 PLACE = 20
-LOOK = slice(21, 24)
-
-QUEUES_OF_GROUPS = 'ARRAY(SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]))'
+LOOK = slice(21, 25)
 
 # By place: a plan made while the table was empty would join from its side, and walk all of it for every batch. A row has
 # the place that TAKE read until the transaction ends, since nobody updates pending rows and only drains delete them.
@@ -86,7 +94,7 @@ OVERDUE = """
 SELECT DISTINCT ON (q."group") q."group", p.slot, p.id
 FROM delivery_slot s JOIN delivery_queue q ON q.name = s.queue_id,
      LATERAL (SELECT slot, id, created_at FROM delivery_pending p WHERE p.slot = s.slot ORDER BY p.id LIMIT 1) p
-WHERE q."group" = ANY(%s::int[]) AND p.created_at < now() - %s * interval '1 millisecond'
+WHERE p.created_at < now() - %s * interval '1 millisecond'
 ORDER BY q."group", p.id
 """
 
@@ -117,22 +125,24 @@ Stops = dict[tuple[str, str | None], Stop]
 
 
 class Look(NamedTuple):
-    """What a look at the pending rows saw: its oldest row, under which slot map, and its snapshot (transaction ids)."""
+    """What a look at the pending rows saw: its oldest row, under which slot map, its snapshot (transaction ids), and in which queues."""
 
     lowest: int
     map_version: int
     xmin: int
     xmax: int
+    queues: str
 
 
 class Since(NamedTuple):
-    """Where a look may begin: at row `id`, while the slot map is of this version."""
+    """Where a look may begin: at row `id`, while the slot map is of this version and the look is at these queues."""
 
     map_version: int
+    queues: str
     id: int
 
 
-EVERYTHING = Since(0, 0)
+EVERYTHING = Since(0, "", 0)
 
 
 @dataclass(slots=True)
@@ -142,6 +152,8 @@ class Batch:
     rows: int = 0
     more: bool = False
     look: Look | None = None
+    # How many rows of each slot.
+    slots: Mapping[int, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     origins: list[Origin | None] = field(default_factory=list)
     # When the message of each text was accepted (ms); 0 for what is no message.
@@ -187,14 +199,8 @@ def drain_batch(cursor: Cursor, *, groups: Sequence[int], since: Since, rows: in
 
 def take(cursor: Cursor, *, groups: Sequence[int], since: Since, rows: int, skip_locked: bool) -> list[tuple[Any, ...]]:
     """Lock the queues; read the oldest deliveries of the slots that they own now."""
-    per_slot = min(SLOT_ROWS, rows)
-    if skip_locked:
-        cursor.execute("BEGIN;" + LOCK_QUEUES.format(skip="SKIP LOCKED"), (number_array(groups),))
-        queues = [name for (name,) in cursor.fetchall()]
-        cursor.execute(TAKE.format(queues="%s::varchar[]"), (*since, per_slot, queues, rows))
-    else:
-        statements = "BEGIN;" + LOCK_QUEUES.format(skip="") + ";" + TAKE.format(queues=QUEUES_OF_GROUPS)
-        cursor.execute(statements, (number_array(groups), *since, per_slot, number_array(groups), rows))
+    statements = LOCK_AND_TAKE_FREE if skip_locked else LOCK_AND_TAKE
+    cursor.execute(statements, (number_array(groups), *since, min(SLOT_ROWS, rows), rows))
     return cursor.fetchall()
 
 
@@ -203,14 +209,15 @@ def deliver(cursor: Cursor, found: Sequence[tuple[Any, ...]], *, full: bool) -> 
     deliveries = deliveries_of(found)
     # Cut off by bytes: there may be more although the rows are few.
     full = full or found[-1][-1] + BATCH_BYTES // 16 > BATCH_BYTES
-    batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]))
-    last_seqs, stops, map_version = open_mailboxes(cursor, deliveries)
+    slots = Counter([delivery.slot for delivery in deliveries])
+    batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]), slots)
+    mailboxes, stops, map_version = open_mailboxes(cursor, deliveries)
     if map_version != found[0][LOOK][0]:
         # Slots have moved, or a request box was emptied, since these were taken: there may be older ones now.
         cursor.execute("ROLLBACK")
         return Batch(more=True)
-    entries = number(deliveries, last_seqs, stops, batch)
-    write(cursor, deliveries, entries, last_seqs, batch)
+    entries = number(deliveries, mailboxes.last_seqs, stops, batch)
+    write(cursor, deliveries, entries, mailboxes, batch)
     return batch
 
 
@@ -238,7 +245,7 @@ def deliveries_of(found: Sequence[tuple[Any, ...]]) -> list[Delivery]:
     return deliveries
 
 
-def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[dict[str, int], Stops, int]:
+def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[log.Mailboxes, Stops, int]:
     """Lock the recipients' mailboxes; then, in a later statement, read their last numbers, what keeps whom from whom, and the
     version of the slot map.
 
@@ -250,9 +257,9 @@ def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[dict
     read = cursor.mogrify(MAILBOXES_AND_BLOCKS, asked)
     cursor.execute(log.lock_mailboxes_sql(cursor, users) + b";" + read)
     opened = _opened(cursor)
-    if len(opened[0]) < len(users):
+    if len(opened[0].last_seqs) < len(users):
         # First deliveries of new users. ON CONFLICT waits for whoever makes the same mailbox now.
-        missing = sorted(set(users) - opened[0].keys())
+        missing = sorted(set(users) - opened[0].last_seqs.keys())
         cursor.execute(
             log.make_mailboxes_sql(cursor, missing) + b";" + log.lock_mailboxes_sql(cursor, users) + b";" + read
         )
@@ -260,16 +267,16 @@ def open_mailboxes(cursor: Cursor, deliveries: Sequence[Delivery]) -> tuple[dict
     return opened
 
 
-def _opened(cursor: Cursor) -> tuple[dict[str, int], Stops, int]:
-    last_seqs: dict[str, int] = {}
+def _opened(cursor: Cursor) -> tuple[log.Mailboxes, Stops, int]:
+    mailboxes = log.Mailboxes({}, {})
     stops: Stops = {}
     version = 0
-    for user, last_seq, sender, *stop in cursor.fetchall():
+    for user, last_seq, place, sender, *stop in cursor.fetchall():
         if sender is None:
-            last_seqs[user], version = last_seq, stop[-1]
+            mailboxes.last_seqs[user], mailboxes.places[user], version = last_seq, place, stop[-1]
         else:
             stops[user, sender] = Stop(*stop)
-    return last_seqs, stops, version
+    return mailboxes, stops, version
 
 
 def number(
@@ -319,11 +326,11 @@ def write(
     cursor: Cursor,
     deliveries: Sequence[Delivery],
     entries: Sequence[log.NewEntry],
-    last_seqs: dict[str, int],
+    mailboxes: log.Mailboxes,
     batch: Batch,
 ) -> None:
     """Write the entries, forget the pending rows and commit, in one round trip; what was stopped costs some more."""
-    statements = [log.append_entries_sql(cursor, entries, last_seqs)] if entries else []
+    statements = [log.append_entries_sql(cursor, entries, mailboxes)] if entries else []
     if batch.stopped:
         batch.alerts, rejections = judge(cursor, batch.stopped)
         batch.told = {row.slot for row in rejections}
@@ -340,9 +347,9 @@ def set_aside(cursor: Cursor, *, slot: int, id: int, error: str) -> None:
     cursor.execute(SET_ASIDE, (slot, id, error[:2000]))
 
 
-def overdue(cursor: Cursor, groups: Sequence[int], *, age_ms: int) -> dict[int, tuple[int, int]]:
+def overdue(cursor: Cursor, *, age_ms: int) -> dict[int, tuple[int, int]]:
     """For each group that has one: the (slot, id) of its oldest delivery that is older than `age_ms`."""
-    cursor.execute(OVERDUE, (number_array(groups), age_ms))
+    cursor.execute(OVERDUE, (age_ms,))
     return {group: (slot, id) for group, slot, id in cursor.fetchall()}
 
 

@@ -14,6 +14,7 @@ import redis
 
 from delivery import alerts, measuring, push, wake
 from delivery.drain import BATCH_ROWS, EVERYTHING, Batch, Look, Poison, Since, drain_batch, set_aside
+from delivery.webpush import due
 from kernel import metrics
 from kernel.database import Session, is_lost
 
@@ -33,7 +34,8 @@ class Mark:
     Ids are given before commit, so a row may appear below one that was seen before. Whoever adds a delivery has its
     transaction id before the row's id; so when every transaction that had begun at a look has ended by a later look, all
     rows below the earlier look's oldest are there to be seen, or gone. Then, what the later look does not see below its own
-    oldest will never be. A mark is of one version of the slot map: with another, the look begins at 0 (drain.TAKE).
+    oldest will never be. A mark is of one version of the slot map and of the queues that were locked: with others, the look
+    begins at 0 (drain.TAKE).
     """
 
     def __init__(self) -> None:
@@ -50,14 +52,14 @@ class Mark:
 
     def looked(self, look: Look, now: float) -> None:
         """A batch was taken and committed after this look."""
-        if look.map_version != self._since.map_version:
+        if (look.map_version, look.queues) != self._since[:2]:
             self._looks.clear()
-            self._since = Since(look.map_version, 0)
+            self._since = Since(look.map_version, look.queues, 0)
         proved = 0
         while self._looks and (look.xmin >= self._looks[0][1].xmax or now - self._looks[0][0] >= MARK_TRAILS_S):
             proved = self._looks.popleft()[1].lowest
         if proved:
-            self._since = Since(look.map_version, max(self._since.id, min(proved, look.lowest)))
+            self._since = self._since._replace(id=max(self._since.id, min(proved, look.lowest)))
         if not self._looks or look.xmax > self._looks[-1][1].xmax:
             self._looks.append((now, look))
 
@@ -115,6 +117,7 @@ class Drainer:
         if batch.look:
             self._mark.looked(batch.look, now)
             push.entries(batch)
+            due.drained(batch)
             measuring.drained(batch, by="sweeper" if self._skip_locked else "worker", seconds=time.monotonic() - now)
             if batch.told:
                 wake.slots(batch.told)

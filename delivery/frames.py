@@ -219,6 +219,11 @@ def error(problem: Mapping[str, Any], ref: str | None) -> str:
     )
 
 
+def reconnect(*, url: str | None, after_ms: int) -> str:
+    """Go to the host at `url` (None: ask which one) after a random time of at most `after_ms`."""
+    return encode({"type": "reconnect", "url": url, "after_ms": after_ms})
+
+
 def entries(batch: Iterable[Entry]) -> list[str]:
     """The `entries` frames for these entries, each within the frame limit."""
     return _within_limit("entries", "entries", (f'{{"seq":{entry.seq},{entry.text}}}' for entry in batch))

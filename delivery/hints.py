@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from delivery import push
+from delivery import push, registry
 from delivery.registry import RegistryAway
 
 logger = logging.getLogger(__name__)
@@ -51,15 +51,17 @@ class Hints:
                 logger.exception("hints were lost")
 
     def _flush(self, lines: list[tuple[list[str], str, str | None]]) -> None:
-        hosts = push.live_hosts()
-        if not hosts or not lines:
-            return
-        if len(hosts) == 1:
-            push.publish({hosts[0]: {"type": "hints", "hints": lines}})
+        if not lines:
             return
         try:
-            holding = push.registry.holding(hosts, {user for users, _, _ in lines for user in users})
+            hosts = push.live_hosts()
+            if len(hosts) == 1:
+                push.publish({hosts[0]: {"type": "hints", "hints": lines}})
+                return
+            asked = {user for users, _, _ in lines for user in users}
+            holding = registry.current().holding(hosts, asked) if hosts else {}
         except RegistryAway:
+            push.lost("hints")
             return
         messages = {}
         for host, held in holding.items():

@@ -9,19 +9,22 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
 
 from channels.layers import get_channel_layer
 
-from delivery import measuring
+from delivery import frames, measuring
+from delivery.evacuation import Evacuation
 from delivery.push import HOSTS_KEPT_S, group_of
-from delivery.registry import Registry, RegistryAway
+from delivery.registry import Facts, NoHost, Registry, RegistryAway
 from kernel import metrics
 from kernel.database import Readers
-from kernel.entries import Entry, Origin
+from kernel.entries import Entry, origin
 from messages import log
 
 logger = logging.getLogger(__name__)
@@ -30,8 +33,13 @@ BEAT_S = 1.0
 SILENT_S = 3.0  # without a beat of our own through the layer: it is down
 DEAF_S = 10.0  # the same although publishing works: subscribe anew
 COMPARE_S = 4.0
-RENEW_S = 2.0
+RENEW_S = 1.0
+# What a socket that is hung up because the process ends is told to wait, so that all do not come back at once.
+AWAY_MS = 2_000
 COMPARE_USERS = 5_000
+COMPARE_STEP = 100
+# After so many sockets have been given a batch, the network gets its turn.
+AT_ONCE = 32
 
 
 class Socket(Protocol):
@@ -62,18 +70,23 @@ class Socket(Protocol):
 class Host:
     """This process's sockets by user, and the tasks that serve them. Everything runs on the event loop."""
 
-    def __init__(self, *, id: str, facts: Mapping[str, object], registry: Registry, readers: Readers) -> None:
+    def __init__(self, *, id: str, facts: Facts, registry: Registry, readers: Readers) -> None:
         self.id = id
         self._facts = facts
         self._registry = registry
+        self._evacuation: Evacuation | None = None
         self._readers = readers
         self._sockets: dict[str, set[Socket]] = {}
         # Users whose route is known to be published; more may be.
         self._routed: set[str] = set()
+        # Who has come or gone since routes were published last, with where to note that it is done.
+        self._changed: deque[tuple[str, list[bool]]] = deque()
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
         # The loop keeps only weak references to its tasks.
         self._flushes: set[asyncio.Future[None]] = set()
+        # Users who have gone and whose route could not be taken away. Of the registry's thread.
+        self._left_behind: set[str] = set()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="registry")
         self._beaten = 0.0
         self.layer_is_up = False
@@ -92,9 +105,13 @@ class Host:
 
     async def stop(self, code: int) -> None:
         """Tell every socket to come back elsewhere, and give up the lease."""
+        self._end_evacuation()
         for task in [*self._tasks, self._receiver]:
             task.cancel()
+        # Whoever is still here was not told where to go: not at once, that is all we know.
+        hint = frames.reconnect(url=None, after_ms=AWAY_MS)
         for socket in list(self._all()):
+            socket.hint(hint)
             socket.hang_up(code)
             await socket.flush()
         try:
@@ -107,6 +124,54 @@ class Host:
         """How many sockets there are."""
         return self._count
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the users are being moved away."""
+        return self._evacuation is not None
+
+    def sockets(self) -> Mapping[str, Iterable[Socket]]:
+        """The sockets by user; do not keep it."""
+        return self._sockets
+
+    async def place_of(self, user: str) -> str | None:
+        """The URL of the host where this user should go, None when there is none. Raises `RegistryAway`."""
+        try:
+            place = await self._in_thread(self._registry.assign, user)
+        except NoHost:
+            return None
+        return None if place.host == self.id else place.url
+
+    # --- being emptied ---------------------------------------------------------------------------------------------------
+
+    async def evacuate(self, seconds: float) -> None:
+        """Take nobody more and move everybody away within these seconds, wherever to; before the process ends."""
+        self._end_evacuation()
+        self._evacuation = Evacuation(self, seconds, is_last=True)
+        try:
+            await self._in_thread(self._registry.renew, self.id, self._facts_now())
+        except RegistryAway:
+            logger.debug("nobody can be told that this host goes; sockets are told one by one")
+        await self._evacuation.done()
+
+    def _drain(self, seconds: float | None) -> None:
+        """What the registry says: empty yourself, or go on taking users."""
+        if seconds is None:
+            if self._evacuation is not None and not self._evacuation.is_last:
+                logger.warning("this host takes users again")
+                self._end_evacuation()
+        elif self._evacuation is None:
+            logger.warning("this host is emptied within %.0f s", seconds)
+            self._evacuation = Evacuation(self, seconds)
+
+    def _end_evacuation(self) -> None:
+        if self._evacuation is not None:
+            self._evacuation.cancel()
+            self._evacuation = None
+
+    def _facts_now(self) -> Facts:
+        ordered = None if self._evacuation is None or self._evacuation.is_last else self._evacuation.seconds
+        return replace(self._facts, sockets=self._count, draining=self.is_draining, drain_s=ordered)
+
     async def enter(self, socket: Socket) -> None:
         """Register the socket and its route; to be awaited before the first mailbox read."""
         sockets = self._sockets.setdefault(socket.user, set())
@@ -115,12 +180,33 @@ class Host:
         metrics.SOCKETS.set(self._count)
         metrics.SOCKETS_OPENED.inc()
         if socket.user not in self._routed:
-            try:
-                await self._in_thread(lambda: self._registry.route(self.id, add=[socket.user]))
-                if socket.user in self._sockets:
-                    self._routed.add(socket.user)
-            except RegistryAway:
-                logger.debug("no route for now; the renewal publishes it")
+            done: list[bool] = []
+            self._changed.append((socket.user, done))
+            await self._in_thread(self._publish_routes)
+            if done and socket.user in self._sockets:
+                self._routed.add(socket.user)
+
+    def _publish_routes(self) -> None:
+        """In the registry's thread: the routes of all who have come or gone, so that a crowd is one call and not thousands.
+
+        Who is here is asked only now: what has changed since is in the queue again, for the next turn.
+        """
+        batch = []
+        while self._changed:
+            batch.append(self._changed.popleft())
+        users = {user for user, _ in batch} | self._left_behind
+        if not users:
+            return
+        here = {user for user in users if user in self._sockets}
+        self._left_behind = users - here
+        try:
+            self._registry.route(self.id, add=here, remove=users - here)
+        except RegistryAway:
+            logger.debug("routes stay as they are until the next renewal")
+            return
+        self._left_behind = set()
+        for _, done in batch:
+            done.append(True)
 
     def leave(self, socket: Socket) -> None:
         """Forget the socket, and the route with the user's last one."""
@@ -133,18 +219,8 @@ class Host:
         if not sockets:
             del self._sockets[socket.user]
             self._routed.discard(socket.user)
-            self._threads.submit(self._unroute, socket.user)
-
-    def _unroute(self, user: str) -> None:
-        # A socket of the user may have come in the meantime: its route was added before, and must stay.
-        if user in self._sockets:
-            return
-        try:
-            self._registry.route(self.id, remove=[user])
-            if user in self._sockets:
-                self._registry.route(self.id, add=[user])
-        except RegistryAway:
-            logger.debug("a route stays until the lease ends")
+            self._changed.append((socket.user, []))
+            self._threads.submit(self._publish_routes)
 
     def close_device(self, device: UUID, code: int) -> None:
         """Hang up every socket of this device (it was revoked)."""
@@ -178,6 +254,8 @@ class Host:
                 await layer.group_add(group_of(self.id), channel)
                 while True:
                     await self._survive(self._handle(await layer.receive(channel)))
+                    # What has come meanwhile is there at once; what was given to sockets must go first.
+                    await asyncio.sleep(0)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
@@ -208,16 +286,21 @@ class Host:
 
     async def _push(self, message: Mapping[str, Any]) -> None:
         texts = message["texts"]
-        origins = [None if origin is None else Origin(*origin) for origin in message["origins"]]
+        origins = [None if given is None else origin(*given) for given in message["origins"]]
         entries: dict[str, list[Entry]] = {}
         for user, seq, index in message["to"]:
             if user in self._sockets:
                 entries.setdefault(user, []).append(Entry(seq, texts[index], origins[index]))
         measuring.received(entries)
+        served = 0
         for user, batch in entries.items():
             for socket in tuple(self._sockets.get(user, ())):
                 socket.pushed(batch)
                 await socket.flush()
+                served += 1
+                if served % AT_ONCE == 0:
+                    # Nothing above waits for anything: without a turn for the network, a batch would lie here once for each socket.
+                    await asyncio.sleep(0)
 
     async def _hints(self, message: Mapping[str, Any]) -> None:
         for users, text, exclude in message["hints"]:
@@ -264,20 +347,23 @@ class Host:
         return [f"{task.get_name()} has ended" for task in running if task.done()]
 
     async def _tick(self, on_tick: Callable[[float], None]) -> None:
-        last = 0.0
+        """Tick ten times a second. A tenth of the sockets has its turn each time, so that no message waits for all of them."""
+        waiting: list[Socket] = []
+        share, began = 0, 0.0
         while True:
             await asyncio.sleep(0.1)
             now = time.monotonic()
-            is_second = now - last >= 1.0
-            last = now if is_second else last
-            await self._survive(self._ticked(on_tick, now, is_second))
+            if not waiting and now - began >= 1.0:
+                waiting, began = list(self._all()), now
+                share = -(-len(waiting) // 10)
+            turn, waiting = waiting[:share], waiting[share:]
+            await self._survive(self._ticked(on_tick, now, turn))
 
-    async def _ticked(self, on_tick: Callable[[float], None], now: float, is_second: bool) -> None:
+    async def _ticked(self, on_tick: Callable[[float], None], now: float, turn: Iterable[Socket]) -> None:
         on_tick(now)
-        if is_second:
-            for socket in self._all():
-                socket.ticked(now)
-                await socket.flush()
+        for socket in turn:
+            socket.ticked(now)
+            await socket.flush()
 
     async def _compare(self) -> None:
         """Every few seconds, and every second while the layer is down."""
@@ -293,19 +379,30 @@ class Host:
             except Exception as error:
                 logger.info("the newest numbers could not be read: %s", type(error).__name__)
                 return
-            for user, last_seq in newest.items():
+            for number, (user, last_seq) in enumerate(newest.items()):
                 for socket in tuple(self._sockets.get(user, ())):
                     socket.known(last_seq)
                     await socket.flush()
+                if number % COMPARE_STEP == 0:
+                    await asyncio.sleep(0)  # what has just come goes first
 
     async def _renew(self) -> None:
         """Keep the lease; publish the routes that are missing, all of them when it had vanished."""
+        has_begun = False
         while True:
             try:
-                if not await self._in_thread(self._registry.renew, self.id, {**self._facts, "load": self._count}):
+                if not has_begun:
+                    # What an earlier process of this name and number has left: in a container each has the same.
+                    await self._in_thread(self._registry.leave, self.id)
+                    has_begun = True
+                known, drain_s = await self._in_thread(self._registry.renew, self.id, self._facts_now())
+                self._drain(drain_s)
+                if not known:
                     self._routed.clear()
-                if missing := self._sockets.keys() - self._routed:
-                    await self._in_thread(lambda: self._registry.route(self.id, add=missing))
+                missing, done = self._sockets.keys() - self._routed, list[bool]()
+                self._changed.extend((user, done) for user in missing)
+                await self._in_thread(self._publish_routes)
+                if done:
                     self._routed |= missing & self._sockets.keys()
                     # Pushes of the time without routes went nowhere; workers may not know this host for a moment yet.
                     await self._compare_once()

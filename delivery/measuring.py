@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from delivery import load
 from delivery.drain import Batch
 from kernel import metrics
 from kernel.entries import Entry
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 def drained(batch: Batch, *, by: str, seconds: float) -> None:
     """A drain has committed and pushed this batch."""
+    load.drained(batch.slots)
     metrics.DRAINED_BY[by].observe(batch.rows)
     metrics.DRAIN_SECONDS.observe(seconds)
     metrics.ACCEPT_TO_PUSH.observe_counted(_ages(batch, time.time()))

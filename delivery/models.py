@@ -12,6 +12,8 @@ class Queue(models.Model):
     name = models.CharField(primary_key=True, max_length=32)
     # Queues of one group are consumed by the same workers and drained by one wake-up.
     group = models.SmallIntegerField(default=0)
+    # Made for one hot recipient (`manage.py queues isolate`): rebalancing leaves it alone.
+    reserved = models.BooleanField(default=False, db_default=False)
 
     def __str__(self) -> str:
         return self.name

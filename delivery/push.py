@@ -15,16 +15,14 @@ import redis
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from delivery import registry
 from delivery.drain import Batch
-from delivery.registry import Registry, RegistryAway
-from delivery.registry.valkey import ValkeyRegistry
+from delivery.registry import RegistryAway
 from kernel import metrics, valkey
 
 logger = logging.getLogger(__name__)
 
 HOSTS_KEPT_S = 0.5
-
-registry: Registry = ValkeyRegistry()
 
 
 def group_of(host: str) -> str:
@@ -45,8 +43,10 @@ class _Hosts:
             if time.monotonic() >= self._until:
                 try:
                     # None at all: the registry was wiped, and the hosts come back to it within seconds.
-                    self._hosts = registry.hosts() or self._hosts
+                    self._hosts = registry.current().hosts() or self._hosts
                 except RegistryAway:
+                    if not self._hosts:
+                        raise
                     logger.debug("the registry is away; the last known hosts serve on")
                 self._until = time.monotonic() + HOSTS_KEPT_S
             return self._hosts
@@ -56,22 +56,26 @@ _hosts = _Hosts()
 
 
 def live_hosts() -> list[str]:
-    """The live hosts, half a second old at most; the last known ones while the registry is away."""
+    """The live hosts, half a second old at most; the last known ones while the registry is away.
+
+    Raises `RegistryAway` if there are none of these.
+    """
     return _hosts.live()
 
 
 def entries(batch: Batch) -> None:
     """Push the batch's entries to the hosts that hold its recipients."""
-    hosts = live_hosts()
-    if not hosts or not batch.to:
-        return
-    if len(hosts) == 1:
-        # Asking costs a round trip; a single host finds its sockets itself.
-        publish({hosts[0]: _message(batch, batch.to)})
+    if not batch.to:
         return
     try:
-        holding = registry.holding(hosts, {user for user, _, _ in batch.to})
+        hosts = live_hosts()
+        if len(hosts) == 1:
+            # Asking costs a round trip; a single host finds its sockets itself.
+            publish({hosts[0]: _message(batch, batch.to)})
+            return
+        holding = registry.current().holding(hosts, {user for user, _, _ in batch.to}) if hosts else {}
     except RegistryAway:
+        lost("push")
         return
     messages = {}
     for host, users in holding.items():
@@ -79,6 +83,11 @@ def entries(batch: Batch) -> None:
         if to:
             messages[host] = _message(batch, to)
     publish(messages)
+
+
+def lost(kind: str) -> None:
+    """Nobody can say for which hosts this would have been: it counts once."""
+    metrics.PUSH_LOST[kind].inc()
 
 
 def _message(batch: Batch, to: Sequence[tuple[str, int, int]]) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from delivery.frames import CloseCode
 from kernel.entries import Entry, Origin
 from kernel.errors import AckBeyondSent
-from kernel.limits import PAGE_ENTRIES, WINDOW, WINDOW_BYTES, WINDOW_FULL_S
+from kernel.limits import (
+    FIRST_PAGE_ENTRIES,
+    PAGE_ENTRIES,
+    PUSHED_BYTES,
+    UNSENT_BYTES,
+    WINDOW,
+    WINDOW_BYTES,
+    WINDOW_FULL_S,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,9 @@ class Session:
 
     `acknowledged` ≤ `sent` ≤ `newest`: what the device has, what was written to the socket, what the mailbox is known to hold.
     Up to `delivered` another device of the user has them: no receipts follow from these, they were told.
-    At most `window` entries, and about `window_bytes`, are sent and not acknowledged; a page has at most `page_entries`.
+    At most `window` entries, and about `window_bytes`, are sent and not acknowledged; a page has at most `page_entries`, and few
+    until the device has acknowledged anything: it may be one that reads nothing.
+    `is_choked` is set from outside before each event: the client does not read, and nothing more is given to its socket.
     """
 
     def __init__(
@@ -88,6 +98,10 @@ class Session:
         self._unacknowledged: deque[tuple[int, int, Origin | None]] = deque()
         self._bytes = 0
         self._full_since: float | None = None
+        self.is_choked = False
+        # It was choked when there was something to send, and has not looked since.
+        self._held_back = False
+        self._has_acked = False
 
     @property
     def is_live(self) -> bool:
@@ -102,11 +116,12 @@ class Session:
         """Entries came from a drain: maybe old, maybe ahead of a gap, in order of seq among themselves."""
         following: list[Entry] = []
         expected = self.sent + 1
-        free = 0 if self._reading else self._free()
+        free, room = 0 if self._reading else self._free(), PUSHED_BYTES
         for entry in batch:
-            if entry.seq == expected and len(following) < free:
+            if entry.seq == expected and len(following) < free and room > 0:
                 following.append(entry)
                 expected += 1
+                room -= len(entry.text)
             self.newest = max(self.newest, entry.seq)
         if self._reading or (not following and self.newest <= self.sent):
             return []
@@ -117,9 +132,15 @@ class Session:
         """The page that was asked for is here. `newest` only ever names committed entries, so reading on makes progress."""
         self._reading = False
         fresh = [entry for entry in found if entry.seq > self.sent]
+        if fresh and self._free() <= 0:
+            # It stopped reading while the page was under way.
+            self._held_back = True
+            return []
         if not fresh:
             # Nothing where something was known: do not spin; the next comparison with the database decides.
             self.newest = self.sent
+        if not self._has_acked:
+            fresh = list(_first(fresh, UNSENT_BYTES))
         effects: list[Effect] = [self._send(fresh)] if fresh else []
         return effects + self._more()
 
@@ -148,14 +169,16 @@ class Session:
                 covered[origin.room, origin.device] = origin
         self.acknowledged = seq
         self._full_since = None
+        self._has_acked = True
         effects: list[Effect] = [Acknowledge(seq, list(covered.values()))]
         return effects + self._more()
 
     def ticked(self, now: float) -> list[Effect]:
-        """Time passes (monotonic seconds): a window that stays full for too long ends the socket."""
+        """Time passes (monotonic seconds): a window that stays full, or a socket choked, for too long ends it."""
         if self._free() > 0:
             self._full_since = None
-            return []
+            held_back, self._held_back = self._held_back, False
+            return self._more() if held_back else []
         if self._full_since is None:
             self._full_since = now
             return []
@@ -163,7 +186,9 @@ class Session:
 
     def _free(self) -> int:
         """How many entries may still be sent before the device has to acknowledge."""
-        return self._window - len(self._unacknowledged) if self._bytes < self._window_bytes else 0
+        if self.is_choked or self._bytes >= self._window_bytes:
+            return 0
+        return self._window - len(self._unacknowledged)
 
     def _send(self, batch: Sequence[Entry]) -> SendEntries:
         for entry in batch:
@@ -178,8 +203,9 @@ class Session:
         if self._reading:
             return []
         if self.sent < self.newest:
-            free = min(self._free(), self._page_entries)
+            free = min(self._free(), self._page_entries, self._page_entries if self._has_acked else FIRST_PAGE_ENTRIES)
             if free <= 0:
+                self._held_back = True
                 return []
             self._reading = True
             return [ReadPage(self.sent, free)]
@@ -187,3 +213,12 @@ class Session:
             return []
         self._drained = True
         return [Drained(self.sent)]
+
+
+def _first(entries: Sequence[Entry], size: int) -> Iterable[Entry]:
+    """The first of them, up to about `size` bytes; one at least."""
+    for entry in entries:
+        yield entry
+        size -= len(entry.text)
+        if size <= 0:
+            return

@@ -3,20 +3,24 @@
 A queue is overdue when its oldest delivery is older than a second and was the oldest at the last look too: a queue
 that is being drained moves on by itself and is left alone. Once it had to drain, it is on duty: as long as there is work
 that nobody else takes, it looks more often and does not wait for a second look.
+
+It looks at all worker groups. Its own it drains as above; those of others only if none of their workers lives, or what waits
+has not moved for longer: a little at each turn, so that a group without workers is late and its messages are not lost.
 """
 
 import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import psycopg2
+from django.conf import settings
 
-from delivery import wake
+from delivery import load, queuemap, wake
 from delivery.drain import end_unread, overdue
 from delivery.drainer import Drainer, resume
-from kernel.database import Session
+from kernel.database import Cursor, Session
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +32,20 @@ DUTY_S = 2.0
 DUTY_INTERVAL_S = 0.15
 DUTY_OVERDUE_MS = 100
 SLICE_S = 5.0
+# Of a group of others: how long its oldest delivery must not have moved, and how much of a turn it may take.
+STRANGERS_S = 3.0
+STRANGERS_SLICE_S = 0.1
+ADOPTED_S = 10.0
+# How often it looks which queues its groups have.
+QUEUES_S = 2.0
+
+# Sessions of sweepers carry this in their names: who asks PostgreSQL knows which groups have workers.
+NAME = "sweeper"
+SERVED = """
+SELECT substring(application_name FROM '^letterlock sweeper ([0-9]+)')::int AS served, count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name ~ '^letterlock sweeper [0-9]'
+GROUP BY 1
+"""
 
 
 class Sweeper(threading.Thread):
@@ -36,22 +54,35 @@ class Sweeper(threading.Thread):
     def __init__(self, groups: Sequence[int]) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._groups = list(groups)
-        self._session = Session("sweeper")
+        self._session = Session(f"{NAME} {self._groups[0]} {settings.PART_NAME}")
         self._drainers: dict[int, Drainer] = {}
         self._stopping = threading.Event()
+        # The oldest overdue delivery of each group, and since when it has been that.
         self._heads: dict[int, tuple[int, int]] = {}
+        self._since: dict[int, float] = {}
         self._duty_until = 0.0
+        # Until when it goes on with a group of others without waiting as long again.
+        self._adopted: dict[int, float] = {}
+        self._queues: list[str] = []
+        self._queues_at = -QUEUES_S
 
     @property
     def is_on_duty(self) -> bool:
         """Whether it had to drain lately: nobody is woken now."""
         return time.monotonic() < self._duty_until
 
+    @property
+    def queues(self) -> list[str]:
+        """The queues of its groups, as it saw them last: they may get new ones while it runs."""
+        return self._queues
+
     def run(self) -> None:
         """Sweep until stopped; a database that is away is tried again at the next turn."""
         while not self._stopping.wait((DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S) * random.uniform(0.8, 1.2)):
             try:
                 self.sweep()
+                self.look_for_queues()
+                load.flush()
             except psycopg2.Error as error:
                 logger.info("the sweeper will try again: %s", type(error).__name__)
                 self._session.close()
@@ -65,26 +96,55 @@ class Sweeper(threading.Thread):
         """One look; answers the groups that had to be drained."""
         on_duty = self.is_on_duty
         with self._session.cursor() as cursor:
-            heads = overdue(cursor, self._groups, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
+            heads = overdue(cursor, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
         unmoved = [group for group, head in heads.items() if self._heads.get(group) == head]
+        now = time.monotonic()
+        self._since = {group: self._since[group] if group in unmoved else now for group in heads}
         self._heads = heads
         if unmoved and (ended := self._unjam()):
             logger.warning("%d sessions whose client is frozen were ended", ended)
-        stuck = list(heads) if on_duty else unmoved
-        for group in stuck:
-            if self._drain(group):
+        own = [group for group in heads if group in self._groups and (on_duty or group in unmoved)]
+        strangers = self._left_alone([group for group in heads if group not in self._groups], unmoved)
+        for group in own:
+            if self._drain(group, SLICE_S):
                 self._duty_until = time.monotonic() + DUTY_S
                 # Whoever was woken has not come: dead or frozen, and its flag would keep everybody else asleep for seconds.
                 wake.clear(group)
-        return stuck
+        for group in strangers:
+            # Its flag stays: to clear it would have a task published each time, for nobody.
+            if self._drain(group, STRANGERS_SLICE_S):
+                self._adopted[group] = time.monotonic() + ADOPTED_S
+                logger.info("group %d is delivered by another group's worker", group)
+        return own + strangers
 
-    def _drain(self, group: int) -> int:
+    def _left_alone(self, groups: Sequence[int], unmoved: Collection[int]) -> list[int]:
+        """Those of other workers' groups that none of them serves: no such worker lives, or it is frozen, since nothing has
+        moved for long. What was so lately is taken to be so still, until somebody else moves it."""
+        now = time.monotonic()
+        adopted = {group for group in groups if now < self._adopted.get(group, 0.0)}
+        asked = [group for group in groups if group in unmoved or group in adopted]
+        if not asked:
+            return []
+        with self._session.cursor() as cursor:
+            served = served_groups(cursor)
+        frozen = {group for group in unmoved if group in adopted or now - self._since[group] >= STRANGERS_S}
+        return [group for group in asked if group not in served or group in frozen]
+
+    def look_for_queues(self) -> None:
+        """See which queues its groups have now."""
+        now = time.monotonic()
+        if now - self._queues_at >= QUEUES_S:
+            self._queues_at = now
+            with self._session.cursor() as cursor:
+                self._queues = queuemap.names_of(cursor, self._groups)
+
+    def _drain(self, group: int, seconds: float) -> int:
         """Drain the queues of this group that nobody else is draining; answers how many rows there were."""
         drainer = self._drainers.get(group)
         if drainer is None:
-            drainer = self._drainers[group] = Drainer(f"sweep {group}", [group], skip_locked=True)
+            drainer = self._drainers[group] = Drainer(f"sweep {group} {settings.PART_NAME}", [group], skip_locked=True)
         rows = 0
-        until = time.monotonic() + SLICE_S
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             batch = drainer.drain_once()
             if batch is not None:
@@ -107,7 +167,18 @@ class Sweeper(threading.Thread):
         self._stopping.set()
 
 
+def served_groups(cursor: Cursor) -> dict[int, int]:
+    """The worker groups of which a worker lives, and how many. Frozen ones are among them."""
+    cursor.execute(SERVED)
+    return dict(cursor.fetchall())
+
+
 _sweeper: Sweeper | None = None
+
+
+def queues() -> list[str]:
+    """The queues that this process should read, as its sweeper saw them last; empty before its first look."""
+    return _sweeper.queues if _sweeper is not None else []
 
 
 def start(groups: Sequence[int] = (0,)) -> Sweeper:

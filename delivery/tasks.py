@@ -3,6 +3,7 @@
 import threading
 
 from celery import shared_task
+from django.conf import settings
 
 from delivery.alerts.notices import notify_soon
 from delivery.drainer import Drainer, serve
@@ -20,7 +21,7 @@ def _drainer(group: int) -> Drainer:
     """This thread's drainer for the group; it keeps its database session between tasks."""
     drainers: dict[int, Drainer] = _local.__dict__.setdefault("drainers", {})
     if group not in drainers:
-        drainers[group] = Drainer(f"drain {group}", [group])
+        drainers[group] = Drainer(f"drain {group} {settings.PART_NAME}", [group])
     return drainers[group]
 
 

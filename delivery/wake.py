@@ -7,6 +7,7 @@ next drain then starts without a task. With Valkey or broker away nothing is pub
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -21,19 +22,22 @@ logger = logging.getLogger(__name__)
 FLAG_MS = 10_000
 MAP_KEPT_S = 5.0
 
-# KEYS: flag, note. Answers 1 when the caller has to publish a task.
+# KEYS: flag, note, number of changes of the map. Answers whether the caller has to publish a task, and that number.
 RAISE = """
-if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return 1 end
+local changes = redis.call('GET', KEYS[3])
+if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return {1, changes} end
 if redis.call('LLEN', KEYS[2]) == 0 then
     redis.call('LPUSH', KEYS[2], '1')
     redis.call('PEXPIRE', KEYS[2], ARGV[1])
 end
-return 0
+return {0, changes}
 """
 
 SLOT_MAP = (
     'SELECT s.slot, q."group", q.name FROM delivery_slot s JOIN delivery_queue q ON q.name = s.queue_id ORDER BY 1'
 )
+# Of each group one: whose worker takes a task, drains them all.
+QUEUES = 'SELECT "group", min(name) FROM delivery_queue GROUP BY 1'
 
 
 class Place(NamedTuple):
@@ -51,6 +55,10 @@ def _note(group: int) -> str:
     return valkey.key("note", group)
 
 
+def _changes() -> str:
+    return valkey.key("map")
+
+
 class Waker(threading.Thread):
     """Publishes wake-ups. A broker that hangs stops this thread and nobody else."""
 
@@ -62,6 +70,11 @@ class Waker(threading.Thread):
         self._groups: set[int] = set()
         self._session = Session("waker")
         self._map: dict[int, Place] = {}
+        self._queues: dict[int, str] = {}
+        self._loaded = -MAP_KEPT_S
+        # How often the map had been changed when it was read, as Valkey knows it; only its being another matters.
+        self._changes: object = None
+        self._idle = threading.Event()
         self._stopping = False
 
     def stop(self) -> None:
@@ -76,7 +89,16 @@ class Waker(threading.Thread):
         with self._lock:
             self._slots.update(slots)
             self._groups.update(groups)
+            self._idle.clear()
         self._work.set()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything added has been published, or lost; False when that takes longer."""
+        return self._idle.wait(seconds)
+
+    def queue_of(self, group: int) -> str | None:
+        """A queue of this group, as far as this process knows the map."""
+        return self._queues.get(group)
 
     def run(self) -> None:
         """Wake whatever was added, until stopped."""
@@ -94,27 +116,47 @@ class Waker(threading.Thread):
             except Exception as error:
                 # The rows are committed: the sweepers deliver them within about a second.
                 logger.info("a wake-up was lost: %s", type(error).__name__)
+            with self._lock:
+                if not self._slots and not self._groups:
+                    self._idle.set()
 
     def _wake(self, slots: set[int], groups: set[int]) -> None:
-        if not self._map:
+        """Wake whoever has to do with these. By an old map, too: it wakes somebody in vain, and then the right ones."""
+        if time.monotonic() - self._loaded >= MAP_KEPT_S or groups - self._queues.keys():
             self._load()
-        places = {place.group: place for slot in slots if (place := self._map.get(slot))}
-        for group in groups - places.keys():
-            places[group] = next(place for place in self._map.values() if place.group == group)
-        for place in places.values():
-            if valkey.client().eval(RAISE, 2, _flag(place.group), _note(place.group), FLAG_MS):
+        if self._raise_flags(slots, groups) != self._changes:
+            self._load()
+            self._raise_flags(slots, groups)
+
+    def _raise_flags(self, slots: set[int], groups: set[int]) -> object:
+        """Raise the flags of these, publish where that was left to us; answers how often the map has been changed."""
+        places = {place.group: place.queue for slot in slots if (place := self._map.get(slot))}
+        places |= {group: self._queues[group] for group in groups if group in self._queues}
+        changes = self._changes
+        for group, queue in places.items():
+            is_mine, changes = valkey.client().eval(RAISE, 3, _flag(group), _note(group), _changes(), FLAG_MS)
+            if is_mine:
                 try:
-                    publish(place)
+                    publish(group, queue)
                 except Exception:
-                    clear(place.group)
+                    clear(group)
                     raise
+        return changes
 
     def _load(self) -> None:
         """Read the slot map. An old one only misdirects a wake-up: the pending rows know slots, not queues."""
         try:
+            # First: should the map change in between, it is read once more for nothing.
+            self._changes = valkey.client().get(_changes())
+        except redis.RedisError:
+            self._changes = None
+        try:
             with self._session.cursor() as cursor:
                 cursor.execute(SLOT_MAP)
                 self._map = {slot: Place(group, queue) for slot, group, queue in cursor.fetchall()}
+                cursor.execute(QUEUES)
+                self._queues = dict(cursor.fetchall())
+                self._loaded = time.monotonic()
         except Exception as error:
             logger.info("the slot map could not be read: %s", type(error).__name__)
             self._session.close()
@@ -152,9 +194,26 @@ def groups(having_work: Iterable[int]) -> None:
     _the_waker().add(groups=having_work)
 
 
-def publish(place: Place) -> None:
+def map_changed(groups_to_look: Iterable[int]) -> None:
+    """The map has been changed, and committed: every process reads it anew at its next wake-up, and these groups look now.
+
+    With Valkey away they do so within `MAP_KEPT_S`, and sweepers find the work.
+    """
+    try:
+        valkey.client().incr(_changes())
+    except redis.RedisError:
+        logger.info("nobody could be told that the slot map has changed")
+    groups(groups_to_look)
+
+
+def flush(seconds: float) -> bool:
+    """Wait until this process's wake-ups are out: for commands, which end soon. False when they are not."""
+    return _the_waker().flush(seconds)
+
+
+def publish(group: int, queue: str) -> None:
     """Publish the group's task on this queue; raises what the broker raises."""
-    current_app.send_task("delivery.fan_out", kwargs={"group": place.group}, queue=place.queue, retry=False)
+    current_app.send_task("delivery.fan_out", kwargs={"group": group}, queue=queue, retry=False)
 
 
 def linger(group: int, seconds: float) -> bool:
@@ -166,13 +225,12 @@ def linger(group: int, seconds: float) -> bool:
 
 def again(group: int) -> bool:
     """Come back to this group by a new task, the flag staying set; False when that cannot be published now."""
-    waker = _the_waker()
-    place = next((place for place in waker._map.values() if place.group == group), None)
+    queue = _the_waker().queue_of(group)
     try:
-        if place is None:
+        if queue is None:
             return False
         valkey.client().set(_flag(group), "1", px=FLAG_MS)
-        publish(place)
+        publish(group, queue)
     except Exception as error:
         logger.info("a drain could not be continued by a task: %s", type(error).__name__)
         return False

@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 
+class Stopped(Exception):
+    """Nothing is committed any more: the process is ending."""
+
+
 class Committer(threading.Thread, Generic[Item]):
     """Hands batches of items, in order of arrival, to `commit`, which must answer every item and not raise."""
 
@@ -27,8 +31,13 @@ class Committer(threading.Thread, Generic[Item]):
         self.waiting = 0
 
     def add(self, items: Sequence[Item]) -> None:
-        """Commit these as soon as may be. Items added by one thread are committed in the order in which it added them."""
+        """Commit these as soon as may be. Items added by one thread are committed in the order in which it added them.
+
+        Raises `Stopped` after `stop`: nobody would ever answer them.
+        """
         with self._condition:
+            if self._stopping:
+                raise Stopped
             self._items.extend(items)
             self.waiting += len(items)
             self._condition.notify()

@@ -66,10 +66,10 @@ LOST_CODES = frozenset({"25006", "25P03", "25P04", "0A000", "26000", "42P05"})
 
 def connect(name: str, **session: str) -> Connection:
     """Open a session in autocommit mode, named `letterlock <name>`; `session` overrides settings of `SESSION`."""
-    database = settings.DATABASES["default"]
+    database = settings.DATABASE_DIRECT
     options = " ".join(f"-c {key}={value}" for key, value in {**SESSION, **session}.items())
     # What the URL's query says, such as sslmode, holds for these sessions too.
-    options_of_url: dict[str, Any] = dict(database.get("OPTIONS") or {})  # type: ignore[call-overload]
+    options_of_url: dict[str, Any] = dict(database["OPTIONS"])
     asked = {key: value for key, value in options_of_url.items() if key not in OWN_OPTIONS}
     connection = psycopg2.connect(
         **asked,

@@ -1,10 +1,11 @@
 """Identifiers: each kind of id is a type of its own, so that a room cannot pass as a device."""
 
-import time
 from typing import NewType
 from uuid import UUID
 
 import uuid_utils
+
+from kernel import clock
 
 UserId = NewType("UserId", UUID)
 DeviceId = NewType("DeviceId", UUID)
@@ -24,4 +25,4 @@ def milliseconds_of(value: UUID) -> int:
 
 def now_ms() -> int:
     """The time now, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+    return int(clock.now() * 1000)

@@ -47,17 +47,28 @@ PAGE_EPOCHS: Final = 500
 WINDOW: Final = 512  # entries sent on a socket and not yet acknowledged
 WINDOW_BYTES: Final = 1_048_576  # the same in bytes
 WINDOW_FULL_S: Final = 60  # how long a window may stay full before close 4009
+# Of a socket, kept here because its client does not read; entries beyond stay in the mailbox.
+UNSENT_BYTES: Final = 32_768
+UNSENT_MOST_BYTES: Final = 1_048_576  # of answers, which are not held back: then it is hung up
+PUSHED_BYTES: Final = 393_216  # of pushed entries at a time; the rest is read from the mailbox
+READ_AHEAD_BYTES: Final = 65_536  # of frames that have come and were not looked at: then no more is read
+FIRST_PAGE_ENTRIES: Final = 128  # of a page before the client has acknowledged anything on the socket
 HELLO_S: Final = 5  # from the opening of a socket to its hello
 UNAUTHENTICATED_SOCKETS: Final = 100  # waiting for hello, per address and process
+SOCKETS: Final = 20_000  # of one process; the setting MOST_SOCKETS says otherwise
+SOCKETS_PER_ADDRESS: Final = 5_000  # the same from one address; MOST_SOCKETS_PER_ADDRESS
 TYPING_S: Final = 3  # one `typing` per room and device in this time
 ID_CLOCK_SKEW_S: Final = 86_400  # a message id's time against the server's
 REF_CHARACTERS: Final = 64
+PUSH_ENDPOINT_CHARACTERS: Final = 1_024
+PUSH_QUIET_S: Final = 600  # no second push to a device within this, unless it has acknowledged the first
 RECEIPTS_MS: Final = 200  # receipts are gathered for this long
 
 RATES: Final[dict[str, Rate]] = {
     # Per device. Sockets count in their own process, REST counts in Valkey.
     "send": Rate(burst=1_000, per_second=100),
     "frame": Rate(burst=600, per_second=60),
+    "refused_frame": Rate(burst=5_000, per_second=60),  # beyond `frame`: past this, too, the socket is hung up
     "request": Rate(burst=300, per_second=30),
     # Per address.
     "address": Rate(burst=3_000, per_second=300),
@@ -110,6 +121,8 @@ def table() -> dict[str, Any]:
         "window_full_s": WINDOW_FULL_S,
         "hello_s": HELLO_S,
         "typing_s": TYPING_S,
+        "push_endpoint_characters": PUSH_ENDPOINT_CHARACTERS,
+        "push_quiet_s": PUSH_QUIET_S,
         "id_clock_skew_s": ID_CLOCK_SKEW_S,
         "backlog": BACKLOG,
         "pending_rows": PENDING_ROWS,

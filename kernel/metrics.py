@@ -89,10 +89,12 @@ PUSHES = _counter("pushes", "Channel-layer messages published to hosts.", "kind"
 PUSHES_LOST = _counter("pushes_lost", "Channel-layer messages that could not be published.", "kind")
 ALERTS_OPENED = _counter("abuse_alerts_opened", "Alerts of abuse that were opened.")
 ALERT_MESSAGES = _counter("abuse_alert_messages", "Messages that were counted in alerts of abuse.")
+WEB_PUSHES = _counter("web_pushes", "Web Push: devices that were told, could not be told, or are gone.", "result")
 
 # With labels that are known from the start: made once, and shown as 0 before the first.
 DRAINED_BY = {by: DRAINED.labels(by) for by in ("worker", "sweeper")}
 REPAIRED = {by: GAP_REPAIRS.labels(by) for by in ("push", "comparison")}
+RUNG = {result: WEB_PUSHES.labels(result) for result in ("sent", "failed", "gone")}
 PUSHED = {kind: PUSHES.labels(kind) for kind in ("push", "hints")}
 PUSH_LOST = {kind: PUSHES_LOST.labels(kind) for kind in ("push", "hints")}
 
@@ -108,6 +110,13 @@ DEAD = Figure(
 )
 OPEN_ALERTS = Figure("letterlock_abuse_alerts_open", "Alerts of abuse that nobody has acknowledged, 10000 at most.")
 DATABASE_UP = Figure("letterlock_database_up", "1 if PostgreSQL gave these figures within the last seconds, else 0.")
+
+# --- and from the registry ------------------------------------------------------------------------------------------------
+HOST_USERS = Figure("letterlock_host_users", "Users that a live host has, or is about to have.", ("host",))
+HOST_SOCKETS = Figure("letterlock_host_sockets", "Sockets that a live host has.", ("host",))
+HOST_CAPACITY = Figure("letterlock_host_capacity_users", "Users that a host takes at most; 0: no limit.", ("host",))
+HOST_DRAINING = Figure("letterlock_host_draining", "1 if the host moves its users away and takes nobody.", ("host",))
+REGISTRY_UP = Figure("letterlock_registry_up", "1 if the registry of hosts answers, else 0.")
 
 # --- and of each process of this machine -----------------------------------------------------------------------------------
 PROCESS = Figure(

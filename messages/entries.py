@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from kernel.entries import Origin
+from kernel.entries import Origin, origin
 from messages.kinds import Kind
 
 # Columns of a message in the order in which `message_text` and `origin_of` take them, for SELECT lists.
@@ -42,7 +42,7 @@ def message_text(
 
 def origin_of(row: tuple[Any, ...]) -> Origin:
     """Where a message came from; `row` begins with `MESSAGE_COLUMNS`."""
-    return Origin(row[1], row[3], row[0], row[2])
+    return origin(row[1], row[3], row[0], row[2])
 
 
 def payload_text(kind: int, payload: dict[str, Any]) -> str:

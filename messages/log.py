@@ -12,7 +12,8 @@ from kernel.entries import Entry
 from messages.entries import HIDDEN, MESSAGE_COLUMNS, message_text, origin_of
 from messages.kinds import Kind
 
-PAGE_BYTES = 786_432
+# What a slow network takes in seconds: a page is given to a socket as a whole.
+PAGE_BYTES = 131_072
 
 INSERT_MESSAGES = """
 INSERT INTO message_log_message (id, room_id, sender_id, device_id, recipient_id, sent_at, alg, epoch, ciphertext)
@@ -29,23 +30,25 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[])
 ON CONFLICT (device_id) DO UPDATE SET seq = greatest(c.seq, excluded.seq)
 """
 
+# Counted: a line for each would be sent and read for nothing.
 LOCK_MAILBOXES = """
-SELECT 1 FROM message_log_mailbox WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id FOR NO KEY UPDATE
+SELECT count(*) FROM (SELECT FROM message_log_mailbox WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id FOR NO KEY UPDATE) locked
 """
 
 MAKE_MAILBOXES = """
 INSERT INTO message_log_mailbox (user_id) SELECT * FROM unnest(%s::uuid[]) ON CONFLICT DO NOTHING
 """
 
+# What many are told is sent once, and each entry names it by its place. (%s)[n] is NULL where the array has one.
 INSERT_ENTRIES = """
 INSERT INTO message_log_entry (user_id, seq, kind, message_id, room_id, payload)
-SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::smallint[], %s::uuid[], %s::uuid[], %s::text[])
+SELECT user_id, seq, (%s::smallint[])[n], (%s::uuid[])[n], (%s::uuid[])[n], (%s::text[])[n]
+FROM unnest(%s::uuid[], %s::bigint[], %s::int[]) AS e(user_id, seq, n)
 """
 
-# Not UPDATE … FROM unnest: planned while there were few mailboxes, it would walk all of them for every batch.
+# By place, which the lock keeps: no look-up by key, and no plan that walks all mailboxes.
 SET_LAST_SEQS = """
-INSERT INTO message_log_mailbox (user_id, last_seq) SELECT * FROM unnest(%s::uuid[], %s::bigint[])
-ON CONFLICT (user_id) DO UPDATE SET last_seq = excluded.last_seq
+UPDATE message_log_mailbox b SET last_seq = n.last_seq FROM unnest(%s::tid[], %s::bigint[]) AS n(place, last_seq) WHERE b.ctid = n.place
 """
 
 # Bounded by rows and by bytes: a length is read without fetching its body, so what lies beyond costs nothing.
@@ -98,6 +101,13 @@ class NewEntry(NamedTuple):
     message: str | None
     room: str | None
     payload: str | None
+
+
+class Mailboxes(NamedTuple):
+    """Mailboxes whose locks the caller holds: the newest number given in each, and where its row lies (ctid) until the transaction ends."""
+
+    last_seqs: dict[str, int]
+    places: dict[str, str]
 
 
 def nullable(values: Iterable[object | None]) -> str:
@@ -162,19 +172,33 @@ def make_mailboxes_sql(cursor: Cursor, users: Sequence[str]) -> bytes:
     return cursor.mogrify(MAKE_MAILBOXES, (uuid_array(sorted(users)),))
 
 
-def append_entries_sql(cursor: Cursor, entries: Sequence[NewEntry], last_seqs: Mapping[str, int]) -> bytes:
+def append_entries_sql(cursor: Cursor, entries: Sequence[NewEntry], mailboxes: Mailboxes) -> bytes:
     """The statements that write entries and the mailboxes' new last numbers. The caller holds the mailboxes' locks."""
-    users, seqs, kinds, messages, rooms, payloads = zip(*entries, strict=True)
+    users, seqs, *told = zip(*entries, strict=True)
+    what = list(zip(*told, strict=True))
+    places = {told: place for place, told in enumerate(dict.fromkeys(what), 1)}
+    kinds, messages, rooms, payloads = zip(*places, strict=True)
     # Payloads are JSON and need real quoting; most batches have none.
-    texts: Any = list(payloads) if any(payloads) else uuid_array(["NULL"] * len(payloads))
-    owners = sorted(last_seqs)
+    texts: Any = list(payloads) if any(payloads) else []
+    last_seqs = mailboxes.last_seqs
     return (
         cursor.mogrify(
             INSERT_ENTRIES,
-            (uuid_array(users), number_array(seqs), number_array(kinds), nullable(messages), nullable(rooms), texts),
+            (
+                number_array(kinds),
+                nullable(messages),
+                nullable(rooms),
+                texts,
+                uuid_array(users),
+                number_array(seqs),
+                number_array(map(places.__getitem__, what)),
+            ),
         )
         + b";"
-        + cursor.mogrify(SET_LAST_SEQS, (uuid_array(owners), number_array(last_seqs[user] for user in owners)))
+        + cursor.mogrify(
+            SET_LAST_SEQS,
+            ('{"' + '","'.join(map(mailboxes.places.__getitem__, last_seqs)) + '"}', number_array(last_seqs.values())),
+        )
     )
 
 

@@ -44,11 +44,13 @@ def new_id(at_ms: int | None = None) -> str:
 
 
 async def until(true: Callable[[], Any], what: str = "", patience_s: float = PATIENCE_S) -> Any:
-    """Ask every 10 ms until it is so, and return the answer; fail after `patience_s`."""
+    """Ask at once, soon, and then every 10 ms until it is so, and return the answer; fail after `patience_s`."""
     deadline = time.monotonic() + patience_s
+    pause_s = 0.001
     while not (answer := true()):
         assert time.monotonic() < deadline, f"did not happen in {patience_s} s: {what or true}"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.01)
     return answer
 
 

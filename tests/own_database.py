@@ -1,6 +1,7 @@
 """A database of their own for the tests that run the message path in their own process (tests/delivery/depot.py)."""
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
@@ -30,4 +31,5 @@ def depot(_depot):
 
 def _use(name):
     connection.close()
-    connection.settings_dict["NAME"] = name
+    # Of requests, and of the sessions of the message path.
+    connection.settings_dict["NAME"] = settings.DATABASE_DIRECT["NAME"] = name

@@ -6,7 +6,7 @@ from typing import Any
 from django.apps import AppConfig
 
 MAILBOXES = """
-SELECT b.user_id, b.last_seq, (SELECT sum(version) FROM delivery_slot)
+SELECT b.user_id, b.last_seq, b.ctid, (SELECT sum(version) FROM delivery_slot)
 FROM message_log_mailbox b WHERE b.user_id = ANY(%s::uuid[])
 """
 
@@ -23,7 +23,7 @@ class Unchecked(AppConfig):
         from kernel.database import uuid_array
         from messages import log
 
-        def open_mailboxes(cursor: Any, deliveries: Sequence[Any]) -> tuple[dict[str, int], dict[Any, Any], int]:
+        def open_mailboxes(cursor: Any, deliveries: Sequence[Any]) -> tuple[log.Mailboxes, dict[Any, Any], int]:
             users = sorted({user for delivery in deliveries for user in delivery.recipients})
             read = log.lock_mailboxes_sql(cursor, users) + b";" + cursor.mogrify(MAILBOXES, (uuid_array(users),))
             cursor.execute(read)
@@ -32,6 +32,7 @@ class Unchecked(AppConfig):
                 missing = sorted(set(users) - {row[0] for row in found})
                 cursor.execute(log.make_mailboxes_sql(cursor, missing) + b";" + read)
                 found = cursor.fetchall()
-            return {user: last_seq for user, last_seq, _ in found}, {}, found[0][2]
+            last_seqs = {user: last_seq for user, last_seq, *_ in found}
+            return log.Mailboxes(last_seqs, {row[0]: row[2] for row in found}), {}, found[0][3]
 
         drain.open_mailboxes = open_mailboxes

@@ -1,4 +1,4 @@
-"""W1, W2 and W6: pairs in direct rooms; the first of each pair writes, the second reads."""
+"""W1, W2, W6 and W8: pairs in direct rooms; the first of each pair writes, the second reads."""
 
 import asyncio
 import random
@@ -7,6 +7,8 @@ from typing import Any
 
 from bench.generator.device import Device
 from bench.generator.run import Run, quantiles, tell
+
+BYSTANDERS = 50
 
 
 class Pairs:
@@ -135,10 +137,37 @@ class Timed(Pairs):
             writer.send()
 
 
+class Bystanders:
+    """The watcher of sockets on which nothing should happen."""
+
+    def arrived(self, device: Device, sender: str, number: int) -> None: ...
+    def accepted(self, device: Device, number: int) -> None: ...
+
+
+async def bystanders(run: Run, count: int) -> list[Device]:
+    """Open so many sockets of people who neither write nor are written to, and leave them be."""
+    if count <= 0:
+        return []
+    cast = run.cast()
+    first: int = run.params["pairs"]
+    people = await cast.need([f"{role}{n}" for n in range(first + BYSTANDERS) for role in ("alice", "bob")])
+    await cast.close()
+    # Each takes several: a socket costs the same, and signing up thousands would only cost time.
+    devices = [run.device(people[2 * first + n % (2 * BYSTANDERS)], Bystanders()) for n in range(count)]
+    for start in range(0, count, 100):
+        await run.open(devices[start : start + 100])
+        tell("progress", what="sockets open", done=start, of=count)
+    return devices
+
+
 async def latency(run: Run) -> dict[str, object]:
-    """W2: `rate` messages per second, in all; the time from the send to the entry at the peer."""
+    """W2: `rate` messages per second, in all; the time from the send to the entry at the peer.
+
+    W8: the same, with so many others online that each web process holds `sockets`.
+    """
     pairs, lags = Timed(run), list[float]()
     await pairs.open(run.params["pairs"])
+    others = await bystanders(run, run.params.get("sockets", 0) * len(run.urls) - 2 * run.params["pairs"])
     pairs.flowing = True
     writing = asyncio.create_task(pairs.write(run.params["rate"], lags))
     await run.pause(run.params["warm_up"], "warming up")
@@ -154,6 +183,8 @@ async def latency(run: Run) -> dict[str, object]:
     pairs.flowing = False
     await writing
     await pairs.settle()
+    for device in others:
+        device.close()
     return run.result(
         messages=count,
         seconds=seconds,

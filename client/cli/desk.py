@@ -88,6 +88,8 @@ class Desk:
     async def __aenter__(self) -> "Desk":
         self._begin(self._listen())
         self.client.connect()
+        if self.client.state is State.LIVE:
+            self._state(State.LIVE, "")  # nobody will say so again
         return self
 
     async def __aexit__(self, *_: object) -> None:

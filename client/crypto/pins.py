@@ -40,8 +40,8 @@ def follow(pin: Pin, fresh: UserKeys, known: UserKeys | None = None) -> Pin:
             raise Forked("the kept document is not the pinned one")
         if fresh.seq == known.seq + 1:
             check_change(known, fresh)
-        elif fresh.encryption.version < known.encryption.version:
-            raise BadChange("an older encryption key than before")
+        else:
+            _check_leap(known, fresh)
     return Pin.of(fresh)
 
 
@@ -61,6 +61,16 @@ def check_change(old: UserKeys, new: Content) -> None:
         raise BadChange("a live device was left out")
     if new.pruned != (Pruned(old.seq, old.digest) if left_out else old.pruned):
         raise BadChange("what was left out is not named as it should be")
+    for device in old.devices:
+        _check_device(device, new.device(device.id))
+
+
+def _check_leap(old: UserKeys, new: Content) -> None:
+    """What holds over any number of steps. The steps themselves were not seen."""
+    if new.encryption.version < old.encryption.version:
+        raise BadChange("an older encryption key than before")
+    if new.encryption.version == old.encryption.version and new.encryption != old.encryption:
+        raise BadChange("another encryption key of the same version")
     for device in old.devices:
         _check_device(device, new.device(device.id))
 

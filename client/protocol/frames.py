@@ -161,6 +161,22 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
+class Muted:
+    """Another device of the user has muted this room, or does so no more. Muting is about pushes to browsers (§3.5)."""
+
+    room: RoomId
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Go to the host at `url` (None: ask which one) after a random time of at most `after_ms` (§4.5)."""
+
+    url: str | None
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class OtherFrame:
     """A type that this version does not know; it is ignored, so that a newer server can add some."""
 
@@ -168,10 +184,23 @@ class OtherFrame:
 
 
 ServerFrame = (
-    Welcome | Entries | Drained | AcceptedFrame | ErrorFrame | Receipts | Read | Typing | Rejected | Pong | OtherFrame
+    Welcome
+    | Entries
+    | Drained
+    | AcceptedFrame
+    | ErrorFrame
+    | Receipts
+    | Read
+    | Typing
+    | Rejected
+    | Pong
+    | Muted
+    | Reconnect
+    | OtherFrame
 )
 KNOWN = {
-    "welcome", "entries", "drained", "accepted", "error", "receipts", "read", "typing", "rejected", "pong",
+    "welcome", "entries", "drained", "accepted", "error", "receipts", "read", "typing", "rejected", "pong", "reconnect",
+    "muted",
 }  # fmt: skip
 
 
@@ -249,6 +278,10 @@ def decode(text: str | bytes) -> ServerFrame:
             return Rejected(MessageId(message), reason)
         case {"type": "pong"}:
             return Pong()
+        case {"type": "muted", "room": str(room), "muted": bool(muted)}:
+            return Muted(RoomId(room), muted)
+        case {"type": "reconnect", "url": str() | None as url, "after_ms": int(after_ms)}:
+            return Reconnect(url, max(0, after_ms))
         case {"type": str(type_)} if type_ not in KNOWN:
             return OtherFrame(type_)
         case _:

@@ -13,6 +13,7 @@ A write costs tens of microseconds (WAL, one transaction per frame), so it is do
 nothing can then happen between the decision and the commit.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from client.protocol.answers import Room
@@ -41,11 +42,17 @@ class Store:
         self.keys = Keys(self.database)
 
     def keep_room(self, room: Room, me: UserId) -> None:
-        """Keep a room as the server tells it now. Whether it is a direct one, and with whom, counts as it was told first."""
+        """Keep a room as the server tells it now. Whether it is a direct one, with whom, and for whom its history is, counts as
+        it was told first."""
         peer = room.peer_of(me)
         if room.kind != "direct" or peer is not None:
             self.epochs.pin_peer(room.id, peer)
-        self.rooms.put(room)
+        # Apart from the room, which goes when the user leaves it.
+        told, known = self.database.fact(f"history:{room.id}"), self.rooms.find(room.id)
+        if told is None:
+            told = room.history if known is None else known[0].history
+            self.database.put(**{f"history:{room.id}": told})
+        self.rooms.put(replace(room, history=str(told)))
 
     def close(self) -> None:
         """Close the file; what was written stays."""

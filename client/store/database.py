@@ -60,8 +60,11 @@ KEYS = """
 CREATE TABLE user_keys (user TEXT PRIMARY KEY, document TEXT NOT NULL, verified BLOB) WITHOUT ROWID;
 CREATE TABLE older_keys (user TEXT, seq INTEGER, document TEXT, ended INTEGER, PRIMARY KEY (user, seq, document)) WITHOUT ROWID;
 """
+LACKING = """
+ALTER TABLE shares ADD COLUMN others_until INTEGER;
+"""
 # What each version of the file adds to the one before.
-STEPS = (SCHEMA, CONNECTIONS, EPOCHS, KEYS)
+STEPS = (SCHEMA, CONNECTIONS, EPOCHS, KEYS, LACKING)
 VERSION = len(STEPS)
 
 

@@ -138,7 +138,8 @@ class Epochs:
     def want_share(self, room: RoomId, user: UserId, due_at: int) -> None:
         """Give a user the keys of a room's epochs, at this time (ms since 1970) or, if that was earlier, when it was."""
         self._database.run(
-            "INSERT INTO shares VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET due_at = min(due_at, excluded.due_at)",
+            "INSERT INTO shares (room, user, due_at) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET due_at = min(due_at, excluded.due_at)",
             room, user, due_at,
         )  # fmt: skip
 
@@ -150,6 +151,14 @@ class Epochs:
     def postpone_share(self, room: RoomId, user: UserId, due_at: int) -> None:
         """Try again later."""
         self._database.run("UPDATE shares SET due_at = ? WHERE room = ? AND user = ?", due_at, room, user)
+
+    def others_first(self, room: RoomId, user: UserId, until: int) -> int:
+        """Until when others may give more than this device has: what was said first holds."""
+        self._database.run(
+            "UPDATE shares SET others_until = coalesce(others_until, ?) WHERE room = ? AND user = ?", until, room, user
+        )
+        row = self._database.one("SELECT others_until FROM shares WHERE room = ? AND user = ?", room, user)
+        return int(row[0]) if row else until
 
     def settle_share(self, room: RoomId, user: UserId) -> None:
         """Given, or not needed."""

@@ -1,6 +1,7 @@
 """REST: requests out, decoded JSON or a refusal back (protocol §2, §3)."""
 
 import json
+import ssl
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,11 @@ class Rest:
 
     def __init__(self, url: str) -> None:
         # trust_env: where the messages go is said by `url` alone, not by a proxy variable somewhere.
-        # verify: without TLS there are no certificates to read, and reading them takes tens of milliseconds.
+        # verify: whom the machine trusts (also by SSL_CERT_FILE), as the socket does. Without TLS there are no certificates
+        # to read, and reading them takes tens of milliseconds.
+        verify = ssl.create_default_context() if url.startswith("https:") else False
         self._http = httpx.AsyncClient(
-            base_url=url.rstrip("/") + "/api/v1/", timeout=TIMEOUT_S, trust_env=False, verify=url.startswith("https:")
+            base_url=url.rstrip("/") + "/api/v1/", timeout=TIMEOUT_S, trust_env=False, verify=verify
         )
 
     async def request(

@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
 from client import FLOOR, Blocked, Client, Message
-from delivery.blocks import KNOWN_FOR_S, alerts_about
+from delivery.judging import KNOWN_FOR_S, alerts_about
 
 LINES: Final = (
     "Thou shouldst not shut me out.",
@@ -27,7 +27,7 @@ LINES: Final = (
     "I will yet be heard.",
 )
 STEPS: Final = 6
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 from client import FLOOR, Client, Message
 
 STEPS: Final = 4
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 120.0
 BEFORE: Final = (
     ("beatrice", "I pray you, is Signior Mountanto returned from the wars or no?"),
     ("benedick", "What, my dear Lady Disdain! Are you yet living?"),

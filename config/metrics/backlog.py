@@ -79,15 +79,16 @@ _looker = Looker()
 def figures() -> Iterator[Metric]:
     """What PostgreSQL knows, and whether it does."""
     found = _looker.look()
-    yield _gauge(metrics.DATABASE_UP, {(): 0.0 if found is None else 1.0})
+    yield gauge(metrics.DATABASE_UP, {(): 0.0 if found is None else 1.0})
     if found is not None:
-        yield _gauge(metrics.PENDING, {(queue,): line.pending for queue, line in found.queues.items()})
-        yield _gauge(metrics.PENDING_AGE, {(queue,): line.oldest_s for queue, line in found.queues.items()})
-        yield _gauge(metrics.DEAD, {(queue,): line.dead for queue, line in found.queues.items()})
-        yield _gauge(metrics.OPEN_ALERTS, {(): found.open_alerts})
+        yield gauge(metrics.PENDING, {(queue,): line.pending for queue, line in found.queues.items()})
+        yield gauge(metrics.PENDING_AGE, {(queue,): line.oldest_s for queue, line in found.queues.items()})
+        yield gauge(metrics.DEAD, {(queue,): line.dead for queue, line in found.queues.items()})
+        yield gauge(metrics.OPEN_ALERTS, {(): found.open_alerts})
 
 
-def _gauge(figure: metrics.Figure, samples: dict[tuple[str, ...], float]) -> Metric:
+def gauge(figure: metrics.Figure, samples: dict[tuple[str, ...], float]) -> Metric:
+    """A figure's values by its labels."""
     family = GaugeMetricFamily(figure.name, figure.help, labels=figure.labels)
     for labels, value in samples.items():
         family.add_metric(labels, value)

@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from config import problems
-from config.metrics import backlog, sharing
+from config.metrics import backlog, hosts, sharing
 from kernel.errors import Forbidden, Unauthenticated
 
 # What proxies add. Whoever comes through one is not on this machine, wherever the proxy is.
@@ -28,6 +28,7 @@ class Everything(Collector):
     def _all(self) -> Iterator[Metric]:
         yield from sharing.collect()
         yield from backlog.figures()
+        yield from hosts.figures()
 
 
 _registry = CollectorRegistry(auto_describe=False)

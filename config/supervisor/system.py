@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psycopg2
@@ -28,6 +29,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 # Together less than the 10 s that stopping may take.
 ASK_S = 6.0
 ASK_SERVERS_S = 2.5
+# Of the first, for moving users from one web process to another.
+DRAIN_S = 1.5
+# How often the map is looked at for new worker groups.
+FOLLOW_S = 1.0
 # Deaths in a row after which a start is given up.
 TRIES = 6
 
@@ -56,9 +61,13 @@ class System:
         broker_url: str = "",
         environment: Mapping[str, str] | None = None,
         data: Path | None = None,
+        before: Sequence[str] = (),
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`port` 0 takes free ports; `environment` is added to the children's; `tell` gets a line for people now and then."""
+        """`port` 0 takes free ports; `environment` is added to the children's; `tell` gets a line for people now and then.
+
+        `before` stands in front of each program's command: what gives it a network or limits of its own, and becomes it.
+        """
         self.var = var.resolve()
         self._watch = Watch(tell)
         self.parts = self._watch.parts
@@ -68,7 +77,13 @@ class System:
         self._ports = [port + number if port else ports.free(host) for number in range(web)]
         self._extra = dict(environment or {})
         self._data = data
+        self._before = list(before)
         self._lock_file: int | None = None
+        # The group of each worker.
+        self._served: list[int] = []
+        self._over = threading.Event()
+        # Held while workers are added, so that none is behind the back of who stops all.
+        self._starting = threading.Lock()
         self._postgres: Postgres | None = None
         # Since when PostgreSQL has been on its way out without our asking.
         self._valkey: Valkey | None = None
@@ -131,6 +146,8 @@ class System:
 
     def stop(self) -> None:
         """Stop everything, within 10 s: first what uses the servers, then the servers. Nothing is left."""
+        with self._starting:
+            self._over.set()
         servers = [part for name, part in self.parts.items() if name in ("postgres", "valkey")]
         programs = [part for part in self.parts.values() if part not in servers]
         self._watch.end(programs, ASK_S)
@@ -260,13 +277,17 @@ class System:
     def _start_programs(self) -> None:
         _, workers, beat = self._numbers
         for number, (port, url) in enumerate(zip(self._ports, self.urls, strict=True), start=1):
-            extra = {"HOST_NAME": f"web-{number}"}
+            drain_s = min(DRAIN_S, float(self.environment.get("DRAIN_SECONDS") or DRAIN_S))
+            extra = {"HOST_NAME": f"web-{number}", "DRAIN_SECONDS": str(drain_s)}
             extra["PUBLIC_URL"] = self.environment.get("PUBLIC_URL") or url
+            # A page that was loaded from one of them may be sent to another.
+            extra["HOST_ORIGINS"] = self.environment.get("HOST_ORIGINS") or ",".join(
+                self.urls if len(self.urls) > 1 else []
+            )
             self._program(f"web-{number}", ["manage.py", "web", "--host", self._host, "--port", str(port)], extra)
-        groups = self._groups()
-        for number in range(workers * len(groups)):
-            group = groups[number % len(groups)]
-            self._program(f"worker-{number + 1}", ["manage.py", "worker", "--group", str(group)], {}, says_ready=True)
+        if workers:
+            self._start_workers(self._groups())
+            threading.Thread(target=self._follow_groups, name="groups", daemon=True).start()
         if beat:
             schedule = str(self.var / "run" / "beat")
             self._program(
@@ -283,7 +304,7 @@ class System:
         self._watch.add(
             Child(
                 name=name,
-                command=[sys.executable, *arguments],
+                command=[*self._before, sys.executable, *arguments],
                 log=self.var / "log" / f"{name}.log",
                 environment=environment,
                 folder=CHECKOUT,
@@ -291,9 +312,29 @@ class System:
             )
         )
 
+    def _start_workers(self, groups: Sequence[int]) -> None:
+        """So many workers as were asked for, of each of these groups that has none yet."""
+        _, workers, _ = self._numbers
+        new = [group for group in groups if group not in self._served]
+        for group in [group for _ in range(workers) for group in new]:
+            self._served.append(group)
+            command = ["manage.py", "worker", "--group", str(group)]
+            self._program(f"worker-{len(self._served)}", command, {}, says_ready=True)
+
+    def _follow_groups(self) -> None:
+        """Give workers to the groups that come while we run (`manage.py queues add`, `isolate`)."""
+        while not self._over.wait(FOLLOW_S):
+            try:
+                groups = self._groups()
+            except psycopg2.Error:
+                continue  # a database that is away has no news
+            with self._starting:
+                if not self._over.is_set():
+                    self._start_workers(groups)
+
     def _groups(self) -> list[int]:
         """The worker groups that the queues are divided into."""
-        connection = psycopg2.connect(self.database_url, connect_timeout=5)
+        connection = psycopg2.connect(self.database_url, connect_timeout=2, options="-c statement_timeout=2000")
         try:
             with connection.cursor() as cursor:
                 cursor.execute('SELECT DISTINCT "group" FROM delivery_queue ORDER BY 1')

@@ -10,7 +10,7 @@ The row is the truth; whatever else dies, the next run finds in it what has not 
 import logging
 from collections.abc import Sequence
 
-from delivery.blocks import Raised
+from delivery.judging import Raised
 
 logger = logging.getLogger("letterlock.abuse")
 

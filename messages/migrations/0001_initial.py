@@ -112,7 +112,12 @@ class Migration(migrations.Migration):
             migrations.CreateModel(
                 "Entry",
                 [
-                    ("pk", models.CompositePrimaryKey("user_id", "seq", blank=True, editable=False, primary_key=True, serialize=False)),
+                    (
+                        "pk",
+                        models.CompositePrimaryKey(
+                            "user_id", "seq", blank=True, editable=False, primary_key=True, serialize=False
+                        ),
+                    ),
                     ("user_id", models.UUIDField()),
                     ("seq", models.BigIntegerField()),
                     ("kind", models.SmallIntegerField(choices=KINDS)),
@@ -123,9 +128,7 @@ class Migration(migrations.Migration):
                 options={
                     "indexes": [models.Index(fields=["user_id", "room_id", "seq"], name="entry_of_room")],
                     "constraints": [
-                        models.UniqueConstraint(
-                            fields=["user_id", "message_id"], name="a_mailbox_holds_a_message_once"
-                        )
+                        models.UniqueConstraint(fields=["user_id", "message_id"], name="a_mailbox_holds_a_message_once")
                     ],
                 },
             ),
@@ -145,7 +148,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "ReadPosition",
             [
-                ("pk", models.CompositePrimaryKey("user_id", "room_id", blank=True, editable=False, primary_key=True, serialize=False)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user_id", "room_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("user_id", models.UUIDField()),
                 ("room_id", models.UUIDField()),
                 ("seq", models.BigIntegerField()),
@@ -155,7 +163,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             "Rejection",
             [
-                ("pk", models.CompositePrimaryKey("user_id", "message_id", blank=True, editable=False, primary_key=True, serialize=False)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user_id", "message_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("user_id", models.UUIDField()),
                 ("message_id", models.UUIDField(db_index=True)),
                 ("reason", models.CharField(max_length=16)),

@@ -17,6 +17,7 @@ from messages.kinds import Kind
 from tests.cast import ok
 from tests.epochs.maker import Room
 from tests.keys.keyring import Keyring, entries_of, seen_by
+from tests.push_service import PushService
 
 OWN = "about the asker's own account, devices and mailbox"
 PUBLIC = "the same for everybody"
@@ -25,6 +26,8 @@ GROUP = "members of a group see that it changes, whoever blocks whom"
 
 # method and path, or `frame name`, or `entry kind` → why nothing passes, or the story that shows it.
 EXITS = {
+    "GET ": PUBLIC,
+    "GET sw.js": PUBLIC,
     "GET healthz": PUBLIC,
     "GET readyz": PUBLIC,
     "GET metrics": STAFF,
@@ -52,6 +55,14 @@ EXITS = {
     "PATCH api/v1/rooms/<uuid:room_id>/members/<uuid:user_id>": GROUP,
     "POST api/v1/rooms/<uuid:room_id>/leave": GROUP,
     "POST api/v1/rooms/<uuid:room_id>/owner": GROUP,
+    "PUT api/v1/rooms/<uuid:room_id>/mute": OWN,
+    "DELETE api/v1/rooms/<uuid:room_id>/mute": OWN,
+    "GET api/v1/push/key": PUBLIC,
+    "PUT api/v1/push/subscription": "pushing",
+    "DELETE api/v1/push/subscription": OWN,
+    "GET api/v1/hosts/assignment": OWN,
+    "GET api/v1/hosts/users/<uuid:user_id>": STAFF,
+    "GET api/v1/hosts/rooms/<uuid:room_id>": STAFF,
     "POST api/v1/messages": "sending",
     "GET api/v1/messages/<uuid:message_id>": "reading",
     "POST api/v1/messages/<uuid:message_id>/reject": "rejecting",
@@ -273,6 +284,33 @@ async def test_exit_typing(world):
         assert (await bob.expect("typing"))["user"] == world.carol.id
         assert (await alice.expect("typing"))["user"] == world.carol.id
         assert [frame for frame in (*alice.frames, *bob.frames) if frame["type"] == "typing"] == []
+
+
+async def test_exit_pushing(world):
+    """Bob's browser is closed. What a block stops and what it hides does not ring there; what Carol writes does."""
+    witnesses = await world.cast.people("dave", "erin")
+    with PushService() as service:
+
+        async def subscribes(who):
+            browser = service.browser()
+            ok(await who.phone.http.put("push/subscription", json=browser.subscription), 204)
+            return browser
+
+        bobs, *others = [await subscribes(who) for who in (world.bob, *witnesses)]
+        # In his mailbox when the block comes, and looked at only after it.
+        hidden = (await world.alice.sends(world.to_alice, b"before the block"))["id"]
+        while hidden not in str(await world.bob.phone.gets("mailbox", limit=500)):
+            await asyncio.sleep(0.01)
+        await world.block()
+        await world.alice.sends(world.to_alice, b"direct")
+        await world.alice.sends(world.circle, b"in the circle")
+        # Devices are told in the order in which they are due, round by round: behind the second witness all of that is settled.
+        for witness, browser in zip(witnesses, others, strict=True):
+            await world.alice.sends(await world.alice.direct_room(witness), b"ring")
+            await browser.push()
+        assert bobs.tries == 0
+        await world.carol.sends(world.to_carol, b"hello")
+        await bobs.push()
 
 
 async def test_exit_rejecting(world):

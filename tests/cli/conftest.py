@@ -1,5 +1,6 @@
 """People in front of the messenger, on the live system: what they type, and what they see in 80 by 24."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from client import FLOOR, Client
@@ -16,12 +19,9 @@ from client.cli.questions import Asker
 from client.cli.tui.app import Letterlock
 from config.supervisor.system import System
 from tests.cast import until
-from tests.services import services
 
 PASSWORD = secrets.token_urlsafe(9)  # it is typed often
 PATIENCE_S = 45.0
-# Keys that have names; everything else is pressed as itself.
-NAMED = {" ": "space", "\n": "ctrl+j"}
 
 
 class Somebody:
@@ -94,8 +94,23 @@ class Terminal:
         return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
 
     async def types(self, text: str, *keys: str) -> None:
-        """Press the keys of a text, then others."""
-        await self.pilot.press(*(NAMED.get(character, character) for character in text), *keys)
+        """Type a text, as fast as one can; then press other keys, each when the one before has had its effect."""
+        for number, line in enumerate(text.split("\n")):
+            if number:
+                await self.pilot.press("ctrl+j")
+            for character in line:
+                key = Key(_character_to_key(character), character)
+                self.app.post_message(key.set_sender(self.app))
+            await self._settled()
+        await self.pilot.press(*keys)
+
+    async def _settled(self) -> None:
+        """Wait until the application, and then what has the focus, has dealt with all that was typed."""
+        for pump in (self.app, self.app.focused or self.app.screen):
+            dealt = asyncio.Event()
+            pump.call_later(dealt.set)
+            await dealt.wait()
+        await self.pilot.pause()
 
     async def says(self, text: str) -> None:
         """Type a text or a command, and press Enter."""
@@ -123,14 +138,6 @@ async def terminal(who: Somebody, size: tuple[int, int] = (80, 24)) -> AsyncIter
     app = Letterlock(who.client, who.place, who.asker)
     async with app.run_test(size=size) as pilot:
         yield Terminal(app, pilot)
-
-
-@pytest.fixture(scope="session")
-def restrictive() -> System:
-    """A server that lifts a block only when all of a user's devices know it."""
-    return services().system(
-        "restrictive-cli", web=1, workers=1, beat=False, environment={"CONNECTION_CONSISTENCY": "restrict"}
-    )
 
 
 @pytest.fixture

@@ -153,9 +153,9 @@ async def test_two_devices_disagree_about_a_block_and_alice_decides(people):
         await until(lambda: not alice.client.connections.get(mallory.client.me.user).blocked)
 
 
-async def test_a_block_waits_for_a_device_that_does_not_know_it(restrictive, tmp_path):
+async def test_a_block_waits_for_a_device_that_does_not_know_it(restricted, tmp_path):
     async with AsyncExitStack() as closing:
-        people = People(restrictive.url, tmp_path, closing)
+        people = People(restricted.url, tmp_path, closing)
         alice, mallory = await people.person("alice"), await people.person("mallory")
         tablet = await people.another_device(alice)
         await tablet.client.connections.sync()
@@ -231,6 +231,8 @@ async def test_what_nobody_can_be_shown_to_have_written_is_not_shown(people, cas
     bob, mallory = await people.person("bob"), await cast.person("mallory")
     room = await mallory.phone.posts("rooms", {"kind": "direct", "peer": bob.client.me.user}, status=201)
     await mallory.sends(room["id"], b"believe me")
+    # It is there before anybody looks.
+    await until(lambda: bob.client.messages(room["id"]))
     async with terminal(bob) as screen:
         await screen.sees("It cannot be", "1 unread")
         await screen.types("", "ctrl+n")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from client import Client
+from client import FLOOR, Client
+from client.cli.place import find
 from config.supervisor.system import CHECKOUT
 from tests.cast import until
 from tests.cli.conftest import PASSWORD
@@ -54,15 +55,28 @@ class Shell:
         return out
 
 
-async def signed_up(url: str, folder: Path, name: str) -> tuple[Shell, str]:
-    shell, username = Shell(url, folder / name), f"{name}.{secrets.token_hex(4)}"
+async def signs_up(shell: Shell, name: str) -> str:
+    """The user name."""
+    username = f"{name}.{secrets.token_hex(4)}"
     await shell.runs("sign-up", username, "--password-file", "-", "--device-name", "shell", stdin=f"{PASSWORD}\n")
+    return username
+
+
+async def signed_up(url: str, folder: Path, name: str) -> tuple[Shell, str]:
+    """As `sign-up` leaves it, without a process, and with the least of Argon2id."""
+    shell, username = Shell(url, folder / name), f"{name}.{secrets.token_hex(4)}"
+    place = find(shell.environment, profile=None, store=None, url=url)
+    place.prepare()
+    async with Client(url, place.store, strength=FLOOR) as client:
+        await client.register(username, PASSWORD, device_name="shell")
+        client.keys.confirm_recovery_key()
+    place.keep()
     return shell, username
 
 
 @pytest.fixture
 async def two(system, tmp_path):
-    return [await signed_up(system.url, tmp_path, name) for name in ("alice", "bob")]
+    return await asyncio.gather(*(signed_up(system.url, tmp_path, name) for name in ("alice", "bob")))
 
 
 def objects(output: str) -> list[dict]:
@@ -192,9 +206,9 @@ async def test_a_script_decides_nothing_that_somebody_pressed_on_the_screen(two,
         assert [change.action for change in client.connections.waiting()] == ["unblock"]
 
 
-async def test_a_block_is_lifted_when_every_device_knows_it(restrictive, tmp_path):
-    alice, alices = await signed_up(restrictive.url, tmp_path, "alice")
-    _, bobs = await signed_up(restrictive.url, tmp_path, "bob")
+async def test_a_block_is_lifted_when_every_device_knows_it(restricted, tmp_path):
+    alice, alices = await signed_up(restricted.url, tmp_path, "alice")
+    _, bobs = await signed_up(restricted.url, tmp_path, "bob")
     tablet = Shell(alice.url, tmp_path / "tablet")
     await tablet.runs("sign-in", alices, "--password-file", "-", "--device-name", "tablet", stdin=PASSWORD)
     await tablet.runs("rooms")
@@ -324,8 +338,9 @@ async def test_keys_rest_under_a_passphrase(two):
     await alice.runs("rooms")
 
 
-async def test_files_are_the_owners_alone(two):
-    (alice, _), _ = two
+async def test_files_are_the_owners_alone(system, tmp_path):
+    alice = Shell(system.url, tmp_path / "alice")
+    await signs_up(alice, "alice")
     folder = alice.home / "data" / "letterlock" / "default"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}

@@ -15,6 +15,7 @@ import pytest
 
 from client import Client
 from config.supervisor.system import CHECKOUT
+from tests.cast import until
 from tests.cli.conftest import PASSWORD
 
 ROWS, COLUMNS = 24, 80
@@ -173,6 +174,8 @@ async def test_keys_under_a_passphrase_ask_for_it_before_the_screen_begins(syste
     await terminal.sees("Passphrase of this device:")
     terminal.types("open barley\n")
     await terminal.sees("that does not open your keys")
+    # What is typed before it asks again is not for it.
+    await until(lambda: terminal.text.count("Passphrase of this device:") == 2)
     terminal.types("open sesame, please\n")
     await terminal.sees("● live")
     assert b"sesame" not in terminal.raw

@@ -1,17 +1,18 @@
 """People who use the Python client, on the live system."""
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client import Client
+from client import Client, SignedOut
 from config.supervisor.system import System
-from tests.cast import until
+from tests.cast import PATIENCE_S, until
 from tests.client.plain import Plain
 
 PASSWORD = secrets.token_urlsafe(24)
@@ -52,6 +53,15 @@ async def live(client: Client) -> Client:
     client.connect()
     await client.caught_up()
     return client
+
+
+async def finds_itself_signed_out(client: Client) -> None:
+    """Ask until the answer is that. The revocation was made at one web process; another hears of it up to two seconds later."""
+    async with asyncio.timeout(PATIENCE_S):
+        with suppress(SignedOut):
+            while True:
+                await client.devices()
+    assert not client.is_signed_in
 
 
 @pytest.fixture

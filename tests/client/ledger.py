@@ -20,7 +20,7 @@ from client.epochs.fetching import ALG
 from client.epochs.sealing import SealedEpochs
 from client.errors import Refused
 from client.protocol.answers import SignedIn, Tokens
-from client.protocol.entries import Entry, EpochEntry, MessageEntry
+from client.protocol.entries import Entry, EpochEntry, MessageEntry, RoomEntry
 from client.protocol.ids import DeviceId, RoomId, UserId, message_id
 from client.protocol.problems import Problem
 from client.sealer import Header, RosterChange
@@ -40,7 +40,7 @@ class Ledger:
         self.epochs: dict[RoomId, list[dict[str, Any]]] = {}
         self.stale: set[RoomId] = set()
         self.asked: list[str] = []
-        self.refusals: list[Problem] = []  # for the next epochs that somebody makes
+        self.refusals: list[Problem] = []  # for the next epochs, and keys of them, that somebody uploads
 
     def room(self, *members: "Person", kind: str = "direct", history: str = "joined") -> RoomId:
         room = RoomId(new_id())
@@ -77,6 +77,7 @@ class Ledger:
             case ["POST", "rooms", room, "epochs"]:
                 return self._make(me, RoomId(room), body)
             case ["POST", "rooms", room, "epochs", "wraps"]:
+                self._refuse()
                 for wrap in body["wraps"]:
                     given = {"ver": wrap["ver"], "ct": wrap["ct"]}
                     self.epochs[RoomId(room)][wrap["epoch"] - 1]["wraps"].setdefault(body["user"], given)
@@ -103,9 +104,12 @@ class Ledger:
         names = ("epoch", "creator", "device", "record")
         return {"room": room, **{name: epoch[name] for name in names}, "wrap": epoch["wraps"].get(me)}
 
-    def _make(self, me: UserId, room: RoomId, body: dict[str, Any]) -> dict[str, Any]:
+    def _refuse(self) -> None:
         if self.refusals:
             raise Refused(self.refusals.pop(0))
+
+    def _make(self, me: UserId, room: RoomId, body: dict[str, Any]) -> dict[str, Any]:
+        self._refuse()
         number = len(self.epochs[room]) + 1
         device = DeviceId(body["record"]["signatures"][0]["keyid"])
         self.epochs[room].append({"epoch": number, "creator": me, "device": device, **body})
@@ -184,8 +188,12 @@ class Person:
     def starts(self) -> None:
         """With an empty store, as a new installation that was given the old keys."""
         self.store = Store(":memory:")
+        self.store.identity.save(Session(self.ledger, self.user, self.device).signed_in)
+        self.goes_on()
+
+    def goes_on(self) -> None:
+        """In another process, with the store of the one before."""
         session: Any = Session(self.ledger, self.user, self.device)
-        self.store.identity.save(session.signed_in)
         self.sealer = SealedEpochs(self.store, session, self.keys, self.keys)
 
     @property
@@ -201,6 +209,12 @@ class Person:
         version = max(self.keys.versions) + 1
         self.keys.versions[version] = EncryptionKey.fresh(version)
         self.publishes(self.document.next().with_encryption_key(self.keys.versions[version].announced))
+
+    def begins_again(self) -> None:
+        """With another encryption key and an empty store: nothing of before can be opened."""
+        self.rotates()
+        self.keys.versions = {self.keys.newest_version: self.keys.versions[self.keys.newest_version]}
+        self.starts()
 
     async def says(self, room: RoomId, text: str) -> MessageEntry:
         """Seal a text; the entry that others get."""
@@ -233,4 +247,7 @@ class Person:
     async def arrives(self, *entries: Entry) -> None:
         """What the mailbox has."""
         await self.sealer.fetch(entries)
+        for entry in entries:
+            if isinstance(entry, RoomEntry):
+                self.store.rooms.changed(entry.room, entry.members_version)
         self.sealer.arrived(entries)

@@ -144,6 +144,24 @@ class TestClosing:
         assert bob.stored == 0
 
 
+class TestLeaving:
+    @pytest.mark.parametrize("turns", range(12))
+    async def test_who_leaves_while_the_socket_breaks_has_left(self, script, bob, turns):
+        socket = await script.socket()
+        await socket.welcomes()
+        await socket.says("drained", seq=0)
+        await bob.caught_up()
+
+        bob.drop()
+        for _ in range(turns):  # of the event loop: at every step of the breaking
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await bob.disconnect()
+
+        assert bob.state is State.OFFLINE
+        assert bob.connects == 1
+
+
 class TestSending:
     async def test_what_was_held_back_follows_the_one_that_was_refused(self, script, bob):
         socket = await script.socket()

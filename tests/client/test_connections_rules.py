@@ -9,19 +9,12 @@ from client.connections import syncing
 from tests.cast import until
 from tests.client.conftest import People, has, live
 from tests.client.test_connections import between, shows, two
-from tests.services import services
-
-
-@pytest.fixture(scope="session")
-def restrictive():
-    environment = {"CONNECTION_CONSISTENCY": "restrict", "DISCLOSE_BLOCKS": "false"}
-    return services().system("restrictive", web=1, workers=1, beat=False, environment=environment)
 
 
 @pytest.fixture
-async def people(restrictive, tmp_path):
+async def people(restricted, tmp_path):
     async with AsyncExitStack() as closing:
-        yield People(restrictive.urls, tmp_path, closing)
+        yield People(restricted.urls, tmp_path, closing)
 
 
 class TestLiftingABlock:

@@ -65,7 +65,8 @@ def test_every_code_that_may_be_repeated_is_repeated():
     "text",
     ["", "{", "[]", "null", '{"type": 3}', '{"type": "drained"}', '{"type": "drained", "seq": "1"}',
      '{"type": "entries", "entries": [{"seq": 1}]}', '{"type": "entries", "entries": [{"seq": 1, "kind": "message"}]}',
-     '{"type": "welcome"}', '{"type": "accepted", "messages": [1]}', '{"type": "receipts", "receipts": [[]]}'],
+     '{"type": "welcome"}', '{"type": "accepted", "messages": [1]}', '{"type": "receipts", "receipts": [[]]}',
+     '{"type": "reconnect", "url": 7, "after_ms": 1}', '{"type": "reconnect", "url": "http://x"}'],
 )  # fmt: skip
 def test_a_frame_of_an_unknown_shape_is_refused(text):
     with pytest.raises(MalformedFrame):

@@ -9,11 +9,11 @@ import itertools
 
 import pytest
 
-from client import FLOOR, LetterlockError, Refused, SignedOut, Unreachable
+from client import FLOOR, LetterlockError, Refused, Unreachable
 from client.keys.keyring import Keyring
 from tests.cast import until
 from tests.client.between import Between, Gate
-from tests.client.conftest import bodies, live
+from tests.client.conftest import bodies, finds_itself_signed_out, live
 from tests.client.sealed import PASSWORD, person
 
 OTHER = "seven green ladders over 5 lakes"
@@ -364,8 +364,7 @@ class TestWhatIsOvertaken:
 
     async def test_also_when_the_phone_signs_in_anew(self, people, phone):
         await self.laptop.revoke_device(self.first.device)
-        with pytest.raises(SignedOut):
-            await phone.devices()
+        await finds_itself_signed_out(phone)
         await phone.sign_in(self.first.username, PASSWORD, device_name="phone again")
         assert is_whole(phone)
         assert await recovers(people, phone, phone.keys.recovery_key)

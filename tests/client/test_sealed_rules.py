@@ -504,8 +504,21 @@ class TestHistoryForAll:
         alice.keys.unverified.add(mallory.user)
         await alice.arrives(RoomEntry(1, room, "added", alice.user, (mallory.user,), "member", 2))
 
-        assert await alice.sealer.shares.step() > 60
+        assert 60 < await alice.sealer.shares.step() <= 600
         assert mallory.user not in ledger.epochs[room][0]["wraps"]
+
+    async def test_a_device_that_is_not_listed_yet_gives_later(self, ledger, alice, bob, mallory):
+        room = ledger.room(alice, bob, kind="group", history="all")
+        said = await alice.says(room, "one")
+        ledger.changes(room, alice, bob, mallory, stale=False)
+        ledger.refusals = [Problem("device_not_listed", 403)]
+        await alice.arrives(RoomEntry(1, room, "added", alice.user, (mallory.user,), "member", 2))
+        assert 60 < await alice.sealer.shares.step() <= 600
+        assert mallory.user not in ledger.epochs[room][0]["wraps"]
+
+        alice.store.epochs.postpone_share(room, mallory.user, 0)
+        await alice.sealer.shares.step()
+        assert await mallory.reads(said) == "one"
 
     async def test_a_wanting_member_whom_the_server_names_is_given_too(self, ledger, alice, bob, mallory):
         room = ledger.room(alice, bob, kind="group", history="all")
@@ -516,6 +529,126 @@ class TestHistoryForAll:
         await bob.sealer.shares.step()
 
         assert await mallory.reads(said) == "one"
+
+
+class TestWhoLacksEarlierEpochs:
+    """Alice has begun again with new keys; she reads what was sent since then, and has added mallory."""
+
+    @pytest.fixture
+    async def room(self, ledger, alice, bob, mallory):
+        room = ledger.room(alice, bob, kind="group", history="all")
+        self.said = [await alice.says(room, "one")]
+        await bob.reads(self.said[0])
+        alice.begins_again()
+        self.said.append(await alice.says(room, "two"))
+        await cannot(alice.reads(self.said[0]), "locked")
+        ledger.changes(room, alice, bob, mallory, stale=False)
+        await alice.arrives(added(room, alice, mallory))
+        return room
+
+    @pytest.fixture
+    def later(self, monkeypatch):
+        """So many seconds from when the test began."""
+        now = time.time_ns()
+        return lambda seconds: monkeypatch.setattr(time, "time_ns", lambda: now + seconds * 1_000_000_000)
+
+    async def readable(self, who, room):
+        """What of the two messages can be read."""
+        await who.sealer.fetcher.range(room, 1, 2)
+        return [epoch for epoch in (1, 2) if not who.store.epochs.missing([(room, epoch)])]
+
+    async def test_lets_others_give_them(self, room, later, alice, bob, mallory):
+        assert 60 < await alice.sealer.shares.step() <= 120
+        assert await self.readable(mallory, room) == []
+
+        await bob.arrives(added(room, alice, mallory))
+        later(61)
+        await bob.sealer.shares.step()
+        assert [await mallory.reads(entry) for entry in self.said] == ["one", "two"]
+
+        later(121)
+        assert await alice.sealer.shares.step() == float("inf")
+        assert alice.store.epochs.shares() == []
+
+    async def test_and_gives_what_there_is_where_nobody_has_more(self, room, later, alice, mallory):
+        await alice.sealer.shares.step()
+        later(121)
+
+        assert await alice.sealer.shares.step() == float("inf")
+        assert await self.readable(mallory, room) == [2]
+        assert await mallory.reads(self.said[1]) == "two"
+
+    async def test_neither_reminders_nor_other_processes_make_that_earlier_or_later(self, room, later, alice, mallory):
+        await alice.sealer.shares.step()
+        for seconds in (40, 80):
+            later(seconds)
+            alice.goes_on()
+            await alice.says(room, "more")  # the server names mallory as wanting
+            assert 0 < await alice.sealer.shares.step() <= 121 - seconds
+            assert await self.readable(mallory, room) == []
+        later(121)
+        await alice.sealer.shares.step()
+
+        assert await self.readable(mallory, room) == [2]
+
+    async def test_others_go_first_again_when_somebody_comes_back(self, ledger, room, later, alice, bob, mallory):
+        await alice.sealer.shares.step()
+        later(121)
+        await alice.sealer.shares.step()
+        ledger.changes(room, alice, bob)
+        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        await alice.says(room, "without mallory")
+        ledger.changes(room, alice, bob, mallory, stale=False)
+        await alice.arrives(added(room, alice, mallory))
+
+        assert 60 < await alice.sealer.shares.step() <= 120
+        assert mallory.user not in ledger.epochs[room][2]["wraps"]
+
+
+def added(room, by, user):
+    return RoomEntry(1, room, "added", by.user, (user.user,), "member", by.ledger.rooms[room]["version"])
+
+
+class TestGhosts:
+    """A server that asks for keys on behalf of somebody whom nobody sees."""
+
+    async def given_nothing(self, who, room):
+        who.sealer.outdated(room, Problem("epoch_stale", 409))
+        await who.says(room, "on")
+        await who.sealer.shares.step()
+        return who.store.epochs.shares() == []
+
+    @pytest.mark.parametrize("kind", ["direct", "group"])
+    async def test_a_room_is_not_suddenly_one_whose_history_is_for_all(self, ledger, alice, bob, mallory, kind):
+        room = ledger.room(alice, bob, kind=kind)
+        await alice.says(room, "one")
+        state = ledger._state
+        ledger._state = lambda asked: state(asked) | {"history": "all", "wanting": [mallory.user]}
+
+        assert await self.given_nothing(alice, room)
+        ledger.rooms[room]["history"] = "all"
+        assert await self.given_nothing(alice, room)
+        assert all(mallory.user not in epoch["wraps"] for epoch in ledger.epochs[room])
+
+    async def test_nor_is_one_that_the_user_was_out_of_in_between(self, ledger, alice, bob, mallory):
+        room = ledger.room(alice, bob, kind="group")
+        await alice.says(room, "one")
+        alice.store.rooms.forget(room)
+        ledger.rooms[room]["history"] = "all"
+        ledger.changes(room, alice, bob, mallory, stale=False)
+        await alice.arrives(RoomEntry(1, room, "added", alice.user, (mallory.user,), "member", 2))
+        await alice.sealer.shares.step()
+
+        assert mallory.user not in ledger.epochs[room][0]["wraps"]
+
+    async def test_nor_is_somebody_given_keys_who_is_shown_to_nobody(self, ledger, alice, bob, mallory):
+        room = ledger.room(alice, bob, kind="group", history="all")
+        await alice.says(room, "one")
+        state = ledger._state
+        ledger._state = lambda asked: state(asked) | {"wanting": [mallory.user]}
+
+        assert await self.given_nothing(alice, room)
+        assert all(mallory.user not in epoch["wraps"] for epoch in ledger.epochs[room])
 
 
 async def test_a_new_device_reads_the_keys_of_all_rooms_in_one_go(ledger, alice, bob):

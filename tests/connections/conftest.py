@@ -1,4 +1,4 @@
-"""A second system whose settings are the other ones: made when the first test asks for it, kept for the run."""
+"""People on the second system, whose settings are the other ones."""
 
 from collections.abc import AsyncIterator
 
@@ -6,19 +6,10 @@ import pytest
 
 from config.supervisor.system import System
 from tests.cast import Cast
-from tests.services import services
-
-OTHER = {"CONNECTION_CONSISTENCY": "restrict", "CONNECTION_DEVICE_GRACE": "5", "DISCLOSE_BLOCKS": "false"}
-
-
-@pytest.fixture(scope="session")
-def restricted() -> System:
-    """Unblocks wait there for all devices that were seen within five days, and blocks are not disclosed."""
-    return services().system("restricted", web=1, workers=1, beat=False, environment=OTHER)
 
 
 @pytest.fixture
 async def strict(restricted: System) -> AsyncIterator[Cast]:
-    """Makes people on it."""
+    """Makes people there."""
     async with Cast(restricted.url) as made:
         yield made

@@ -39,6 +39,19 @@ def test_a_jump_is_taken():
     assert follow(Pin.of(FIRST), THIRD).seq == 3
 
 
+def test_over_a_jump_too_no_version_is_another_key_and_nobody_who_was_revoked_is_back():
+    later = signed(SECOND.next().with_device(a_device_key("tablet")))
+    other_key = signed(replace(later.next(), encryption=EncryptionKey.fresh(FIRST.encryption.version).announced))
+    with pytest.raises(BadChange):
+        follow(Pin.of(SECOND), other_key, SECOND)
+
+    gone = THIRD.device(ALICE.device)
+    back = tuple(replace(each, until=None) if each == gone else each for each in THIRD.devices)
+    returned = signed(replace(signed(THIRD.next()).next(), devices=back))
+    with pytest.raises(BadChange):
+        follow(Pin.of(THIRD), returned, THIRD)
+
+
 def test_a_substituted_identity_is_refused():
     mallorys = userkeys.first(
         ALICE.user, MALLORY.keys.identity, MALLORY.encryption.announced, MALLORY.keys.devices[0]

@@ -203,7 +203,6 @@ PASSWORD_SLOT, RECOVERY_SLOT = a_vault()["slots"]
         a_vault(slots=[{name: value for name, value in PASSWORD_SLOT.items() if name != "kdf"}]),
         a_vault(slots=[PASSWORD_SLOT, 1]),
     ],
-    ids=lambda value: repr(value)[-60:],
 )
 def test_a_vault_of_another_form_is_refused(value):
     with pytest.raises(BadEncoding):

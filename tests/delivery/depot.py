@@ -217,17 +217,17 @@ class FragileSession(Session):
         return made
 
 
-def fragile_drainer(name="drain", **options):
-    """A drainer of all queues whose session can be made to fail: `.session`."""
+def fragile_drainer(name="drain", groups=(0,), **options):
+    """A drainer of these groups whose session can be made to fail: `.session`."""
     session = FragileSession(name)
-    drainer = Drainer(name, [0], session=session, **options)
+    drainer = Drainer(name, groups, session=session, **options)
     drainer.session = session
     return drainer
 
 
-def drain_all():
-    """Deliver whatever is pending."""
-    drainer = Drainer("drain", [0])
+def drain_all(groups=(0,)):
+    """Deliver whatever is pending in these groups."""
+    drainer = Drainer("drain", groups)
     try:
         while drainer.drain(seconds=PATIENCE_S):
             pass

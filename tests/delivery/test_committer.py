@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kernel.batching import Committer
+from kernel.batching import Committer, Stopped
 
 PATIENCE_S = 5
 
@@ -123,3 +123,14 @@ def test_stopped_it_commits_what_has_arrived(ledger, committer):
 
     assert not committer.is_alive()
     assert ledger.items == list(range(35))
+
+
+def test_after_its_end_it_takes_nothing_more(ledger):
+    committer = Committer("test", ledger.commit)
+    committer.start()
+    committer.add(["hello"])
+    committer.stop(PATIENCE_S)
+
+    with pytest.raises(Stopped):
+        committer.add(["too late"])
+    assert ledger.items == ["hello"]

@@ -1,12 +1,14 @@
 """A host's own tasks serve every socket of the process: nothing unexpected may end one of them."""
 
 import asyncio
+import threading
 
 import pytest
 from channels.layers import get_channel_layer
 
 from delivery.host import Host
 from delivery.push import group_of
+from delivery.registry import Facts, RegistryAway
 from delivery.registry.valkey import ValkeyRegistry
 from kernel.database import Readers
 from kernel.entries import Entry
@@ -42,7 +44,7 @@ class Phone:
 @pytest.fixture
 async def host():
     readers = Readers(1)
-    made = Host(id=f"test.{uuid7()}", facts={}, registry=ValkeyRegistry(), readers=readers)
+    made = Host(id=f"test.{uuid7()}", facts=Facts(url="http://127.0.0.1:1"), registry=ValkeyRegistry(), readers=readers)
     yield made
     await made.stop(1012)
     readers.close()
@@ -84,3 +86,107 @@ async def test_a_tick_that_fails_is_followed_by_others(host):
     await host.enter(alice)
 
     await until(lambda: len(ticks) > 3 and alice.ticks)
+
+
+async def test_the_routes_of_a_crowd_are_published_together(host):
+    calls, crowd = [], [Phone(str(uuid7())) for _ in range(300)]
+
+    class Counting(ValkeyRegistry):
+        def route(self, host, *, add=(), remove=()):
+            calls.append(len(list(add)))
+            super().route(host, add=add, remove=remove)
+
+    host._registry = Counting()
+    host.start(lambda now: None)
+    await asyncio.gather(*map(host.enter, crowd))
+
+    assert len(calls) < 100, calls
+    users = {phone.user for phone in crowd}
+    assert ValkeyRegistry().holding([host.id], users) == {host.id: users}
+
+
+async def test_a_crowd_that_goes_does_not_hold_up_the_lease(host):
+    """Thousands of sockets end together, when a load balancer dies, say: what they ask of the registry is one call."""
+    calls, crowd = [], [Phone(str(uuid7())) for _ in range(300)]
+
+    class Counting(ValkeyRegistry):
+        def route(self, host, *, add=(), remove=()):
+            super().route(host, add=add, remove=(gone := list(remove)))
+            calls.extend([len(gone)] if gone else [])
+
+    host._registry = Counting()
+    host.start(lambda now: None)
+    await asyncio.gather(*map(host.enter, crowd))
+    held, busy = threading.Event(), threading.Event()
+    host._threads.submit(lambda: held.set() or busy.wait())
+    await asyncio.to_thread(held.wait)  # or a renewal that is under way takes some of those who go
+    for phone in crowd[1:]:
+        host.leave(phone)
+    host.leave(crowd[0])
+    coming = asyncio.create_task(host.enter(crowd[0]))  # and one is back at once
+    await asyncio.sleep(0)
+    busy.set()
+    await coming
+
+    assert calls == [299]
+    users = {phone.user for phone in crowd}
+    assert ValkeyRegistry().holding([host.id], users) == {host.id: {crowd[0].user}}
+
+
+async def test_who_came_and_went_while_the_registry_was_slow_leaves_no_route(host):
+    alice, bob = (Phone(str(uuid7())) for _ in range(2))
+    host.start(lambda now: None)
+    await host.enter(bob)
+    busy = threading.Event()
+    host._threads.submit(busy.wait)
+    host.leave(bob)
+    coming = asyncio.create_task(host.enter(alice))
+    await asyncio.sleep(0)
+    host.leave(alice)
+    busy.set()
+    await coming
+    await host._in_thread(lambda: None)
+
+    assert ValkeyRegistry().holding([host.id], [alice.user, bob.user]) == {host.id: set()}
+
+
+async def test_a_route_that_could_not_be_taken_away_goes_with_a_later_renewal(host):
+    """Else the user would count here, and be sent here, for as long as the host lives."""
+
+    class Flaky(ValkeyRegistry):
+        away = False
+
+        def route(self, host, *, add=(), remove=()):
+            if self.away:
+                raise RegistryAway
+            super().route(host, add=add, remove=remove)
+
+    alice, bob = (Phone(str(uuid7())) for _ in range(2))
+    registry = host._registry = Flaky()
+    host.start(lambda now: None)
+    await host.enter(alice)
+    await host.enter(bob)
+    registry.away = True
+    host.leave(alice)
+    host.leave(bob)
+    await host._in_thread(lambda: None)  # whatever was asked of the registry has been tried
+    registry.away = False
+    await host.enter(bob)
+
+    await until(lambda: registry.holding([host.id], [alice.user, bob.user]) == {host.id: {bob.user}})
+
+
+async def test_what_a_process_of_the_same_name_and_number_left_behind_is_cleared_away(host):
+    """In a container every process has the same number, and may be back before the lease of the one that was killed is over."""
+    alice, bob = str(uuid7()), Phone(str(uuid7()))
+    registry = ValkeyRegistry()
+    registry.renew(host.id, Facts(url="http://127.0.0.1:1"))
+    registry.route(host.id, add=[alice])
+    registry.drain(host.id, 5)
+
+    host.start(lambda now: None)
+    await host.enter(bob)
+
+    await until(lambda: registry.holding([host.id], [alice, bob.user]) == {host.id: {bob.user}})
+    (state,) = [state for state in registry.states() if state.id == host.id]
+    assert not state.draining

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 import redis
+from websockets.exceptions import ConnectionClosed
 
+from delivery.frames import CloseCode
 from kernel.limits import RATES
 from tests.cast import Cast
 from tests.services import services
@@ -122,6 +125,15 @@ async def test_too_many_frames_are_refused_and_the_socket_stays(cast):
             await socket.send("ping", ref="last")
             while (answer := await socket.expect("pong", "error")).get("ref") != "last":
                 pass
+
+
+async def test_who_goes_on_over_the_rate_is_hung_up(cast):
+    alice = await cast.person("alice")
+    async with alice.phone.socket() as socket:
+        with suppress(ConnectionClosed):
+            for _ in range(2 * (RATES["frame"].burst + RATES["refused_frame"].burst)):
+                await socket.send("ping")
+        assert await socket.closed() == CloseCode.RATE_LIMITED
 
 
 async def test_too_many_sends_are_refused_and_keep_their_order(cast):

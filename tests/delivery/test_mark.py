@@ -9,6 +9,7 @@ from delivery.drain import EVERYTHING, Look, Since
 from delivery.drainer import FULL_LOOK_S, MARK_TRAILS_S, Mark
 
 NOW = 1_000.0
+QUEUES = "{recipients.00,recipients.01}"
 
 
 def fresh():
@@ -24,52 +25,64 @@ def test_the_first_look_is_a_full_one():
 
 def test_it_follows_when_all_who_wrote_at_an_earlier_look_have_ended():
     mark = fresh()
-    mark.looked(Look(50, 64, xmin=900, xmax=910), NOW)
-    assert mark.since(NOW) == Since(64, 0)
+    mark.looked(Look(50, 64, xmin=900, xmax=910, queues=QUEUES), NOW)
+    assert mark.since(NOW) == Since(64, QUEUES, 0)
 
-    mark.looked(Look(70, 64, xmin=909, xmax=930), NOW)
-    assert mark.since(NOW) == Since(64, 0), "909 may still add a row below 50"
+    mark.looked(Look(70, 64, xmin=909, xmax=930, queues=QUEUES), NOW)
+    assert mark.since(NOW) == Since(64, QUEUES, 0), "909 may still add a row below 50"
 
-    mark.looked(Look(80, 64, xmin=910, xmax=940), NOW)
-    assert mark.since(NOW) == Since(64, 50)
+    mark.looked(Look(80, 64, xmin=910, xmax=940, queues=QUEUES), NOW)
+    assert mark.since(NOW) == Since(64, QUEUES, 50)
 
 
 def test_it_stays_at_a_row_that_appeared_below():
     mark = fresh()
-    mark.looked(Look(50, 64, xmin=900, xmax=910), NOW)
+    mark.looked(Look(50, 64, xmin=900, xmax=910, queues=QUEUES), NOW)
 
-    mark.looked(Look(40, 64, xmin=910, xmax=920), NOW)
+    mark.looked(Look(40, 64, xmin=910, xmax=920, queues=QUEUES), NOW)
 
-    assert mark.since(NOW) == Since(64, 40)
+    assert mark.since(NOW) == Since(64, QUEUES, 40)
 
 
 def test_a_transaction_that_stays_open_holds_it_for_some_seconds_only():
     mark = fresh()
-    mark.looked(Look(50, 64, xmin=900, xmax=910), NOW)
+    mark.looked(Look(50, 64, xmin=900, xmax=910, queues=QUEUES), NOW)
 
-    mark.looked(Look(70, 64, xmin=900, xmax=990), NOW + MARK_TRAILS_S)
+    mark.looked(Look(70, 64, xmin=900, xmax=990, queues=QUEUES), NOW + MARK_TRAILS_S)
 
-    assert mark.since(NOW + MARK_TRAILS_S) == Since(64, 50)
+    assert mark.since(NOW + MARK_TRAILS_S) == Since(64, QUEUES, 50)
 
 
 def test_another_map_of_the_slots_begins_anew():
     mark = fresh()
-    mark.looked(Look(50, 64, xmin=910, xmax=910), NOW)
-    mark.looked(Look(60, 64, xmin=920, xmax=920), NOW)
-    assert mark.since(NOW) == Since(64, 50)
+    mark.looked(Look(50, 64, xmin=910, xmax=910, queues=QUEUES), NOW)
+    mark.looked(Look(60, 64, xmin=920, xmax=920, queues=QUEUES), NOW)
+    assert mark.since(NOW) == Since(64, QUEUES, 50)
 
-    mark.looked(Look(55, 65, xmin=930, xmax=930), NOW)
+    mark.looked(Look(55, 65, xmin=930, xmax=930, queues=QUEUES), NOW)
 
-    assert mark.since(NOW) == Since(65, 0)
+    assert mark.since(NOW) == Since(65, QUEUES, 0)
+
+
+def test_another_set_of_locked_queues_begins_anew_too():
+    """A queue may have come to the group while its others were being locked: its slots were not looked at."""
+    mark = fresh()
+    mark.looked(Look(50, 64, xmin=910, xmax=910, queues=QUEUES), NOW)
+    mark.looked(Look(60, 64, xmin=920, xmax=920, queues=QUEUES), NOW)
+    assert mark.since(NOW) == Since(64, QUEUES, 50)
+
+    mark.looked(Look(55, 64, xmin=930, xmax=930, queues="{recipients.00,recipients.01,recipients.08}"), NOW)
+
+    assert mark.since(NOW).id == 0
 
 
 def test_now_and_then_it_looks_at_everything_and_then_goes_on():
     mark = fresh()
-    mark.looked(Look(50, 64, xmin=910, xmax=910), NOW)
-    mark.looked(Look(60, 64, xmin=920, xmax=920), NOW)
+    mark.looked(Look(50, 64, xmin=910, xmax=910, queues=QUEUES), NOW)
+    mark.looked(Look(60, 64, xmin=920, xmax=920, queues=QUEUES), NOW)
 
     assert mark.since(NOW + FULL_LOOK_S) == EVERYTHING
-    assert mark.since(NOW + FULL_LOOK_S + 0.1) == Since(64, 50)
+    assert mark.since(NOW + FULL_LOOK_S + 0.1) == Since(64, QUEUES, 50)
 
 
 @dataclass
@@ -126,4 +139,4 @@ def test_no_row_ever_appears_below_it(steps):
                 seen, xmin, xmax = writers.look(since)
                 if seen:
                     writers.pending -= set(seen[: which + 1])
-                    mark.looked(Look(seen[0], 64, xmin, xmax), NOW)
+                    mark.looked(Look(seen[0], 64, xmin, xmax, QUEUES), NOW)

@@ -1,10 +1,16 @@
 """Pushes are written in the channel layer's own wire format, with a plain PUBLISH: the layer itself must read them."""
 
+import asyncio
+
 import pytest
 from channels.layers import get_channel_layer
 
 from delivery import push
 from delivery.drain import Batch
+from delivery.hints import Hints
+from delivery.registry import Facts, RegistryAway
+from delivery.registry.valkey import ValkeyRegistry
+from kernel import metrics, valkey
 from kernel.entries import Origin
 from kernel.ids import uuid7
 
@@ -64,3 +70,46 @@ def test_a_host_gets_only_the_texts_that_its_users_need():
     assert message["texts"] == ["0", "1", "3"]
     assert message["origins"] == [origins[0], origins[1], origins[3]]
     assert message["to"] == [("alice", 1, 0), ("alice", 2, 1), ("alice", 3, 2)]
+
+
+class TestLost:
+    """Valkey is away: nobody says which of several hosts hold whom."""
+
+    @pytest.fixture
+    async def two_hosts(self):
+        hosts = {f"test.{uuid7()}" for _ in range(2)}
+        for host in hosts:
+            ValkeyRegistry().renew(host, Facts(url="http://127.0.0.1:1"))
+        async with asyncio.timeout(10):
+            while not hosts <= set(push.live_hosts()):
+                await asyncio.sleep(0.02)
+        valkey.client().tripped()
+        yield
+        valkey.client()._away_until = 0
+        for host in hosts:
+            ValkeyRegistry().leave(host)
+
+    @pytest.fixture
+    def lost(self):
+        def so_far(kind):
+            return metrics.REGISTRY.get_sample_value("letterlock_pushes_lost_total", {"kind": kind})
+
+        before = {kind: so_far(kind) for kind in ("push", "hints")}
+        return lambda kind: so_far(kind) - before[kind]
+
+    async def test_entries_are_counted(self, two_hosts, lost):
+        push.entries(Batch(rows=1, texts=["0"], origins=[None], to=[("alice", 1, 0), ("bob", 1, 0)]))
+
+        assert (lost("push"), lost("hints")) == (1, 0)
+
+    async def test_and_live_frames(self, two_hosts, lost):
+        Hints().send(["alice", "bob"], {"type": "typing"})
+
+        async with asyncio.timeout(10):
+            while not lost("hints"):
+                await asyncio.sleep(0.02)
+        assert (lost("push"), lost("hints")) == (0, 1)
+
+    async def test_a_process_that_has_just_begun_does_not_take_that_for_a_system_without_hosts(self, two_hosts):
+        with pytest.raises(RegistryAway):
+            push._Hosts().live()

@@ -9,7 +9,16 @@ from delivery.frames import CloseCode
 from delivery.session import Acknowledge, Close, Drained, ReadPage, SendEntries, Session
 from kernel.entries import Entry, Origin
 from kernel.errors import AckBeyondSent
-from kernel.limits import WINDOW_FULL_S
+from kernel.limits import (
+    BODY_BYTES,
+    FIRST_PAGE_ENTRIES,
+    PAGE_ENTRIES,
+    PUSHED_BYTES,
+    UNSENT_BYTES,
+    UNSENT_MOST_BYTES,
+    WINDOW_FULL_S,
+)
+from messages.log import PAGE_BYTES
 
 WINDOW = 6
 PAGE = 4
@@ -39,7 +48,7 @@ class TestCatchingUp:
 
     def test_a_device_gets_what_it_lacks_and_is_then_told_that_this_was_all(self):
         session, effects = opened(acknowledged=40, newest=42)
-        assert effects == [ReadPage(40, 500)]
+        assert effects == [ReadPage(40, FIRST_PAGE_ENTRIES)]
 
         assert session.page([entry(41), entry(42)]) == [SendEntries([entry(41), entry(42)]), Drained(42)]
 
@@ -54,20 +63,20 @@ class TestCatchingUp:
         session, _ = opened(newest=2)
 
         assert session.pushed([entry(3)]) == []
-        assert session.page([entry(1), entry(2)])[1:] == [ReadPage(2, 500)]
+        assert session.page([entry(1), entry(2)])[1:] == [ReadPage(2, FIRST_PAGE_ENTRIES)]
         assert session.page([entry(3)]) == [SendEntries([entry(3)]), Drained(3)]
 
     def test_a_page_that_could_not_be_read_is_asked_for_at_the_next_look(self):
         session, _ = opened(newest=2)
 
         assert session.failed() == []
-        assert session.known(2) == [ReadPage(0, 500)]
+        assert session.known(2) == [ReadPage(0, FIRST_PAGE_ENTRIES)]
 
     def test_a_page_without_what_was_promised_does_not_make_it_spin(self):
         session, _ = opened(newest=2)
 
         assert session.page([]) == [Drained(0)]
-        assert session.known(2) == [ReadPage(0, 500)]
+        assert session.known(2) == [ReadPage(0, FIRST_PAGE_ENTRIES)]
 
 
 class TestPushes:
@@ -91,14 +100,14 @@ class TestPushes:
     def test_a_gap_is_read_from_the_mailbox(self):
         session, _ = opened(acknowledged=2, newest=2)
 
-        assert session.pushed([entry(4)]) == [ReadPage(2, 500)]
+        assert session.pushed([entry(4)]) == [ReadPage(2, FIRST_PAGE_ENTRIES)]
         assert seqs(session.page([entry(3), entry(4)])) == [3, 4]
 
     def test_the_last_push_before_a_silence_is_found_by_the_regular_look(self):
         session, _ = opened(acknowledged=2, newest=2)
 
         assert session.known(2) == []
-        assert session.known(3) == [ReadPage(2, 500)]
+        assert session.known(3) == [ReadPage(2, FIRST_PAGE_ENTRIES)]
 
     def test_drained_is_said_once(self):
         session, _ = opened(acknowledged=2, newest=2)
@@ -165,6 +174,59 @@ class TestTheWindow:
 
         assert session.ticked(100.0 + WINDOW_FULL_S) == []
         assert session.ticked(100.0 + 2 * WINDOW_FULL_S) == [Close(CloseCode.TOO_SLOW)]
+
+
+class TestWhoeverDoesNotRead:
+    def test_nothing_more_is_given_to_a_choked_socket_and_everything_when_it_reads_again(self):
+        session, _ = opened()
+        assert seqs(session.pushed([entry(1)])) == [1]
+
+        session.is_choked = True
+        assert session.pushed([entry(2)]) == []
+        assert session.known(3) == []
+        assert session.ticked(100.0) == []
+
+        session.is_choked = False
+        assert session.ticked(101.0) == [ReadPage(1, FIRST_PAGE_ENTRIES)]
+        assert session.ticked(102.0) == [], "it has looked"
+        assert seqs(session.page([entry(2), entry(3)])) == [2, 3]
+
+    def test_an_acknowledgement_is_enough_to_go_on(self):
+        session, _ = opened()
+        session.pushed([entry(1)])
+        session.is_choked = True
+        session.pushed([entry(2)])
+
+        session.is_choked = False
+        assert session.acked(1)[1:] == [ReadPage(1, 500)]
+
+    def test_a_page_that_comes_when_it_has_stopped_reading_is_read_again_later(self):
+        session, _ = opened(newest=2)
+
+        session.is_choked = True
+        assert session.page([entry(1), entry(2)]) == []
+
+        session.is_choked = False
+        assert session.ticked(100.0) == [ReadPage(0, FIRST_PAGE_ENTRIES)]
+
+    def test_one_that_stays_choked_for_too_long_is_ended(self):
+        session, _ = opened()
+        session.is_choked = True
+        session.pushed([entry(1)])
+
+        assert session.ticked(100.0) == []
+        assert session.ticked(100.0 + WINDOW_FULL_S) == [Close(CloseCode.TOO_SLOW)]
+
+    def test_until_it_has_acknowledged_anything_it_gets_little_at_a_time(self):
+        session, _ = opened(newest=4)
+        large = [entry(seq, size=UNSENT_BYTES) for seq in (1, 2, 3, 4)]
+
+        effects = session.page(large)
+        assert seqs(effects) == [1]
+        assert effects[1:] == [ReadPage(1, FIRST_PAGE_ENTRIES)]
+
+        session.acked(1)
+        assert seqs(session.page(large)) == [2, 3, 4]
 
 
 class AnySocket(RuleBasedStateMachine):
@@ -253,6 +315,14 @@ class AnySocket(RuleBasedStateMachine):
         with pytest.raises(AckBeyondSent):
             self.session.acked(self.cursor + len(self.got) + ahead)
 
+    @rule(is_choked=st.booleans())
+    def reads_or_not(self, is_choked):
+        self.session.is_choked = is_choked
+
+    @rule()
+    def a_second_passes(self):
+        self.perform(self.session.ticked(0.0))
+
     @rule()
     def compared(self):
         self.perform(self.session.known(self.last_seq))
@@ -265,6 +335,7 @@ class AnySocket(RuleBasedStateMachine):
     def in_the_end_everything_arrives(self):
         """From any state: nothing more is pushed, the pages come, the client acknowledges, the host looks regularly."""
         self.network.clear()
+        self.session.is_choked = False
         for _ in range(200):
             self.perform(self.session.known(self.last_seq))
             if self.page:
@@ -299,3 +370,21 @@ class AnySocket(RuleBasedStateMachine):
 
 TestAnySocket = AnySocket.TestCase
 TestAnySocket.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+class TestWhatIsGivenAtATime:
+    def test_a_push_of_many_bytes_is_given_in_part_and_the_rest_is_read(self):
+        session, _ = opened()
+        half = PUSHED_BYTES // 2
+
+        effects = session.pushed([entry(seq, half) for seq in (1, 2, 3)])
+
+        assert seqs(effects) == [1, 2]
+        assert isinstance(effects[-1], ReadPage)
+        assert effects[-1].after == 2
+
+    def test_who_reads_slowly_is_not_hung_up_for_what_it_was_given_at_once(self):
+        """That is a push and a page behind what was unread when they were asked for; only answers may add to it."""
+        entry_with_a_body = BODY_BYTES * 4 // 3 + 500
+        page = (PAGE_BYTES + BODY_BYTES) * 4 // 3 + PAGE_ENTRIES * 350
+        assert UNSENT_BYTES + PUSHED_BYTES + entry_with_a_body + page < UNSENT_MOST_BYTES

@@ -45,6 +45,20 @@ class TestHello:
                 "type": "welcome", "user": bob.id, "device": bob.phone.id, "acknowledged": 2, "last_seq": 4, "window": WINDOW,
             }  # fmt: skip
 
+    async def test_what_is_sent_behind_it_without_waiting_is_served_in_order_however_much(self, cast):
+        """More than the process reads ahead: the rest waits with the kernel until there is a session."""
+        alice, bob, room = await conversation(cast)
+        drafts = [alice.phone.message(room, b"x" * 30_000) for _ in range(40)]
+        async with alice.phone.opened() as socket, bob.phone.socket() as his:
+            await socket.send("hello", token=alice.phone.access, client={"name": "cast", "version": "1"})
+            for draft in drafts:
+                await socket.send("send", messages=[draft])
+            accepted = []
+            while len(accepted) < len(drafts):
+                accepted += [message["id"] for message in (await socket.expect("accepted"))["messages"]]
+            assert accepted == [draft["id"] for draft in drafts]
+            assert [entry["id"] for entry in await his.messages(len(drafts))] == accepted
+
     async def test_anything_else_first_is_malformed(self, cast):
         alice = await cast.person("alice")
         said = [

@@ -43,6 +43,7 @@ async def test_a_refused_send_behind_which_a_later_one_was_over_the_rate_ends_th
         socket.user, socket.device = alice.id, alice.devices[0]
         socket._around, socket._send = Around(intake, asyncio.get_running_loop()), tell
         socket._send_rate = rates.Bucket(RATES["send"])
+        socket._refused_frame_rate = rates.Bucket(RATES["refused_frame"])
         session.fail((0, "before"), (0, "before"))
 
         socket._submit(Send([message(room)], "first"))

@@ -180,6 +180,20 @@ class TestGivingKeys:
         await joins(carol, open_group, by=alice)
         assert await gives(mallory, open_group, carol, 1, status=404) == "not_found"
 
+    async def test_only_by_a_device_that_the_key_document_lists(self, alice, bob, mallory, open_group):
+        """Whoever has a token of the user's and nothing else puts no garbage where a key belongs."""
+        body = await open_group.begins(alice)
+        await joins(mallory, open_group, by=alice)
+        laptop = await alice.person.new_device()
+        for user in (mallory, alice):
+            form = {"user": user.person.id, "wraps": [{"epoch": 1, **a_wrap()}]}
+            answer = await laptop.http.post(f"rooms/{open_group.id}/epochs/wraps", json=form)
+            assert (answer.status_code, answer.json()["code"]) == (403, "device_not_listed")
+
+        (epoch,) = await epochs_of(mallory, open_group)
+        assert epoch["wrap"] is None
+        assert (await epochs_of(alice, open_group))[0]["wrap"] == body["wraps"][alice.person.id]
+
     async def test_for_the_present_encryption_key_only(self, alice, bob, mallory, open_group):
         await open_group.begins(alice)
         await joins(mallory, open_group, by=alice)

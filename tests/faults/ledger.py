@@ -100,10 +100,11 @@ class Truth:
 
 
 class Violation(NamedTuple):
-    """Something that must not be."""
+    """Something that must not be; `message` is the id of the message that it is about, if it is about one."""
 
     kind: str
     detail: str
+    message: str = ""
 
 
 def check(ledger: Ledger, truth: Truth) -> list[Violation]:
@@ -145,7 +146,7 @@ def _surprises(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
 def _log(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
     for id, times in ledger.accepted.items():
         if id not in truth.stored:
-            yield Violation("lost", f"{id} was accepted and is not stored")
+            yield Violation("lost", f"{id} was accepted and is not stored", id)
         elif times != {truth.stored[id][1]}:
             yield Violation("answer", f"{id} was accepted at {truth.stored[id][1]} and answered with {sorted(times)}")
         if id not in ledger.tried:
@@ -164,7 +165,7 @@ def _mailboxes(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
             count = held.get(user, Counter())[id]
             if count != 1:
                 kind = "doubled" if count else "lost"
-                yield Violation(kind, f"{id} is {count} times in the mailbox of {user}")
+                yield Violation(kind, f"{id} is {count} times in the mailbox of {user}", id)
     for user, counts in held.items():
         for id in counts:
             if id not in truth.stored:
@@ -184,7 +185,9 @@ def _numbers(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
                 message, _ = truth.stored[id]
                 lane = message.device, message.room
                 if message.number < newest[lane]:
-                    yield Violation("order", f"{user} has number {message.number} of {lane} at {seq}, behind {newest[lane]}")
+                    yield Violation(
+                        "order", f"{user} has number {message.number} of {lane} at {seq}, behind {newest[lane]}", id
+                    )
                 newest[lane] = max(newest[lane], message.number)
 
 
@@ -205,7 +208,10 @@ def _devices(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
                 yield Violation("altered", f"{device} got {message}, stored is {truth.stored[message.id][0]}")
         missing = sorted(lines.keys() - got.keys())
         if missing:
-            yield Violation("lost", f"{device} never got {len(missing)} entries of {log.user}, the first at {missing[0]}")
+            first = lines[missing[0]] or ""
+            yield Violation(
+                "lost", f"{device} never got {len(missing)} entries of {log.user}, the first at {missing[0]}", first
+            )
 
 
 def _sockets(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
@@ -213,12 +219,15 @@ def _sockets(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
         for connection in log.connections:
             acked = max((ack.seq for ack in log.acks if ack.at < connection.at), default=0)
             if connection.acknowledged > acked:
-                yield Violation("cursor", f"{device} was welcomed at {connection.acknowledged} and had acknowledged {acked}")
+                yield Violation(
+                    "cursor", f"{device} was welcomed at {connection.acknowledged} and had acknowledged {acked}"
+                )
             seqs = [entry.seq for entry in connection.entries]
             expected = range(connection.acknowledged + 1, connection.acknowledged + 1 + len(seqs))
-            for seq, wanted in zip(seqs, expected, strict=True):
+            for entry, seq, wanted in zip(connection.entries, seqs, expected, strict=True):
                 if seq != wanted:
-                    yield Violation("gap", f"{device} got {seq} on a socket where {wanted} was next")
+                    about = entry.message.id if entry.message else ""
+                    yield Violation("gap", f"{device} got {seq} on a socket where {wanted} was next", about)
                     break
         acked = max((ack.seq for ack in log.acks), default=0)
         if truth.cursors.get(device, 0) > acked:
@@ -227,7 +236,10 @@ def _sockets(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
 
 def _receipts(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
     places = {user: {id: seq for seq, id in lines if id} for user, lines in truth.mailboxes.items()}
-    acked = {user: _rising([ack for log in ledger.devices.values() if log.user == user for ack in log.acks]) for user in places}
+    acked = {
+        user: _rising([ack for log in ledger.devices.values() if log.user == user for ack in log.acks])
+        for user in places
+    }
     reads: dict[tuple[str, str], list[Ack]] = defaultdict(list)
     for read in ledger.reads:
         reads[read.user, read.room].append(Ack(read.at, read.seq))
@@ -243,7 +255,9 @@ def _receipts(ledger: Ledger, truth: Truth) -> Iterator[Violation]:
         told = rising.get((receipt.user, receipt.room), []) if receipt.read else acked.get(receipt.user, [])
         if seq is None or seq > _newest_before(told, receipt.at):
             what = "read" if receipt.read else "acknowledged"
-            yield Violation("receipt", f"{receipt.user} had not {what} {receipt.message} ({seq}) when {receipt.sender} was told")
+            yield Violation(
+                "receipt", f"{receipt.user} had not {what} {receipt.message} ({seq}) when {receipt.sender} was told"
+            )
 
 
 def _leftovers(ledger: Ledger, truth: Truth) -> Iterator[Violation]:

@@ -10,6 +10,7 @@ import os
 import random
 import secrets
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any, Self
 import httpx
 
 from tests.faults.ledger import Ledger, Message, Receipt
-from tests.faults.phone import Phone
+from tests.faults.phone import Phone, Post
 
 TICK_S = 0.02
 RUNNING = Path("/proc/loadavg")
@@ -58,8 +59,11 @@ class Load:
         self.journeys: dict[str, Journey] = {}
         self.slowest_tick = 0.0
         self._crowds: list[tuple[float, int]] = []
+        self.posts: list[Post] = []
         # While something is struck, nobody is sent back to the host that it was given: it may be the one that is away.
-        self.is_struck = False
+        self.struck = 0
+        # When something was accepted, in order of time.
+        self._accepted: list[float] = []
         self._undelivered: dict[str, Journey] = {}
         self._devices_of: dict[str, int] = {}
         self._writers: list[tuple[Phone, str]] = []
@@ -68,7 +72,9 @@ class Load:
         self._is_composing = False
 
     async def __aenter__(self) -> Self:
-        self.http = httpx.AsyncClient(timeout=30.0, limits=httpx.Limits(max_connections=50), trust_env=False, verify=False)
+        self.http = httpx.AsyncClient(
+            timeout=30.0, limits=httpx.Limits(max_connections=50), trust_env=False, verify=False
+        )
         await self._cast()
         for phone in self.phones:
             self._tasks.append(asyncio.create_task(phone.live()))
@@ -98,7 +104,12 @@ class Load:
 
     def accepted(self, id: str) -> None:
         """It was answered."""
-        self.journeys[id].accepted_at = time.monotonic()
+        self.journeys[id].accepted_at = now = time.monotonic()
+        self._accepted.append(now)
+
+    def posted(self, post: Post) -> None:
+        """A POST was answered, or was not."""
+        self.posts.append(post)
 
     def arrived(self, phone: Phone, id: str) -> None:
         """A device has it, for the first time."""
@@ -124,11 +135,16 @@ class Load:
 
     def accepted_between(self, since: float, until: float) -> int:
         """How many messages were accepted in this time."""
-        return sum(since <= journey.accepted_at < until for journey in self.journeys.values())
+        return bisect_left(self._accepted, until) - bisect_left(self._accepted, since)
 
     def crowd(self, since: float, until: float) -> float:
         """How many threads of this machine wanted to run at a time, for each of its cores, on average; 0 where that cannot be known."""
-        found = [running for at, running in self._crowds if since <= at <= until]
+        found = [
+            running
+            for _, running in self._crowds[
+                bisect_left(self._crowds, (since, 0)) : bisect_left(self._crowds, (until, 0))
+            ]
+        ]
         return sum(found) / len(found) / (os.cpu_count() or 1) if found else 0.0
 
     async def quiet(self, seconds: float) -> bool:
@@ -151,7 +167,9 @@ class Load:
                 for told in answer["receipts"]:
                     for what in ("delivered", "read"):
                         if told[what]:
-                            found.append(Receipt(self.at(), user, told["user"], room, told["device"], told[what], what == "read"))
+                            found.append(
+                                Receipt(self.at(), user, told["user"], room, told["device"], told[what], what == "read")
+                            )
         return found
 
     def unsettled(self) -> str:
@@ -187,12 +205,14 @@ class Load:
                     phone, room = random.choice(self._writers)
                     phone.compose(room)
                 owed -= int(owed)
-                if now >= next_move and not self.is_struck:
+                if now >= next_move and not self.struck:
                     next_move = now + MOVE_S
                     any(phone.go_home() for phone in random.sample(self.phones, len(self.phones)))
                 if now >= next_trip:
                     next_trip = now + COMMUTE_S
-                    random.choice([phone for phone in self.phones if phone.is_commuter]).go_offline(random.uniform(0.5, 3.0))
+                    random.choice([phone for phone in self.phones if phone.is_commuter]).go_offline(
+                        random.uniform(0.5, 3.0)
+                    )
                 if now >= next_read:
                     next_read = now + READ_S
                     random.choice(self.phones).reads()
@@ -249,10 +269,10 @@ class Load:
         members = [phone for phones in people for phone in phones]
         self.ledger.rooms[room["id"]] = frozenset(phone.user for phone in members)
         self._devices_of[room["id"]] = sum(not phone.is_commuter for phone in members)
-        # Commuters only listen: what they would write off-line would look slow. Groups have half as many writers as they
-        # could, because what is written there goes to three times as many.
+        # Commuters only listen: what they would write off-line would look slow. Groups have a third of the writers that they
+        # could have, because what is written there goes to three times as many.
         writers = [phone for phone in members if not phone.is_commuter]
-        self._writers += [(phone, room["id"]) for phone in (writers if len(people) == 2 else writers[::2])]
+        self._writers += [(phone, room["id"]) for phone in (writers if len(people) == 2 else writers[::3])]
 
 
 def summary(phones: Sequence[Phone]) -> dict[str, int]:

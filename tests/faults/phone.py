@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 import orjson
@@ -30,6 +30,14 @@ WELCOME_S = 12.0
 REFRESH_BEFORE_MS = 120_000
 
 
+class Post(NamedTuple):
+    """One POST of messages: when it began (monotonic), how long it took, what came (0: nothing)."""
+
+    began: float
+    seconds: float
+    status: int
+
+
 class World(Protocol):
     """What a phone needs of the load around it."""
 
@@ -42,6 +50,7 @@ class World(Protocol):
 
     def composed(self, message: Message) -> None: ...
     def accepted(self, id: str) -> None: ...
+    def posted(self, post: Post) -> None: ...
     def arrived(self, phone: "Phone", id: str) -> None: ...
 
 
@@ -101,7 +110,9 @@ class Line(WSListener):
 class Phone:
     """A device. `patience_s` is how long it waits for an answer before it tries another host."""
 
-    def __init__(self, world: World, session: dict[str, Any], *, home: int, by_rest: bool, is_commuter: bool, patience_s: float) -> None:
+    def __init__(
+        self, world: World, session: dict[str, Any], *, home: int, by_rest: bool, is_commuter: bool, patience_s: float
+    ) -> None:
         self.world, self.session = world, session
         self.user, self.id = session["user"]["id"], session["device"]["id"]
         self.log = world.ledger.devices.setdefault(self.id, DeviceLog(self.user))
@@ -113,6 +124,8 @@ class Phone:
         self._line: Line | None = None
         self._connecting = Tries()
         self._offline_until = 0.0
+        # When it is to go to which of the hosts, because its own asked it to.
+        self._leaving: tuple[float, int] | None = None
         # The mailbox as far as it is written down here.
         self.has = 0
         self._latest: dict[str, int] = {}
@@ -143,7 +156,11 @@ class Phone:
     def state(self) -> str:
         """Where it is, for people."""
         line = self._line
-        socket = f"{self._at} drained={line.drained} {line.newest} acknowledged={line.acked}" if line and line.log else "none"
+        socket = (
+            f"{self._at} drained={line.drained} {line.newest} acknowledged={line.acked}"
+            if line and line.log
+            else "none"
+        )
         sends = "REST" if self.by_rest else "socket"
         return f"of {self.user} sends by {sends}, {self.unanswered} unanswered; has {self.has}; socket {socket}; {self.reconnects} reconnects"
 
@@ -153,7 +170,7 @@ class Phone:
         """Be connected, for ever."""
         while True:
             await asyncio.sleep(max(0.0, self._offline_until - time.monotonic()))
-            line, self._line = Line(self), None
+            line, self._line, self._leaving = Line(self), None, None
             try:
                 await self._refresh_if_due()
                 url = f"{self.world.urls[self._at].replace('http', 'ws', 1)}/api/v1/socket"
@@ -195,6 +212,11 @@ class Phone:
         """About every 20 ms."""
         line = self._line
         if line is None or line.log is None:
+            return
+        if self._leaving is not None and now >= self._leaving[0]:
+            self._at = self._leaving[1] - 1
+            self._leaving = None
+            line.drop()
             return
         if line.newest > line.acked and (now - line.acked_at >= ACK_S or line.newest - line.acked >= line.window // 4):
             line.acked, line.acked_at = line.newest, now
@@ -241,6 +263,9 @@ class Phone:
                 pass
             case {"type": "error", "problem": problem}:
                 self._refused(problem)
+            case {"type": "reconnect", "url": url, "after_ms": after_ms}:
+                known = self.world.urls.index(url) if url in self.world.urls else self._at + 1
+                self._leaving = time.monotonic() + random.uniform(0.0, after_ms / 1000), known % len(self.world.urls)
             case {"type": "read"}:
                 pass
             case _:
@@ -252,6 +277,9 @@ class Phone:
             return
         for entry in entries:
             message = wire.message_of(entry)
+            # Kept once, however many devices get it: a long run receives millions.
+            if message is not None and message == (tried := self.world.ledger.tried.get(message.id)):
+                message = tried
             line.newest = entry["seq"]
             line.log.entries.append(Got(entry["seq"], message))
             if entry["seq"] <= self.has:
@@ -267,7 +295,9 @@ class Phone:
         for told in receipts:
             for what in ("delivered", "read"):
                 if told.get(what):
-                    receipt = Receipt(at, self.user, told["user"], told["room"], told["device"], told[what], what == "read")
+                    receipt = Receipt(
+                        at, self.user, told["user"], told["room"], told["device"], told[what], what == "read"
+                    )
                     self.world.ledger.receipts.append(receipt)
 
     # --- sending -------------------------------------------------------------------------------------------------------
@@ -289,7 +319,7 @@ class Phone:
                 line.drop()
                 return
             if len(under_way) < len(outbox) and now >= self._stalled_until[room]:
-                for id in list(outbox)[: IN_FLIGHT]:
+                for id in list(outbox)[:IN_FLIGHT]:
                     if id not in under_way:
                         under_way[id] = now
                         due.append(outbox[id])
@@ -301,16 +331,20 @@ class Phone:
         tries = Tries()
         at = self._home
         while True:
-            batch = [message for outbox in self._outbox.values() for message in list(outbox.values())[:IN_A_POST]][:IN_A_POST]
+            batch = [message for outbox in self._outbox.values() for message in list(outbox.values())[:IN_A_POST]][
+                :IN_A_POST
+            ]
             if not batch:
                 await asyncio.sleep(0.05)
                 continue
+            began = time.monotonic()
             try:
                 await self._refresh_if_due()
-                wait = await self._post(self.world.urls[at % len(self.world.urls)], batch)
+                wait, status = await self._post(self.world.urls[at % len(self.world.urls)], batch)
             except (OSError, httpx.HTTPError):
-                wait = 0.0
+                wait, status = 0.0, 0
                 at += 1
+            self.world.posted(Post(began, time.monotonic() - began, status))
             if wait is None:
                 tries.worked()
                 await asyncio.sleep(random.uniform(0.5, 1.5) * POST_S)
@@ -318,26 +352,28 @@ class Phone:
                 self.repeats += 1
                 await asyncio.sleep(tries.failed(wait))
 
-    async def _post(self, url: str, batch: list[dict[str, Any]]) -> float | None:
-        """One POST; None when everything was accepted, else how long to wait at least before the next."""
+    async def _post(self, url: str, batch: list[dict[str, Any]]) -> tuple[float | None, int]:
+        """One POST; None when everything was accepted, else how long to wait at least before the next; and the status."""
         headers = {"Authorization": f"Bearer {self.session['access']}"}
-        answer = await self.world.http.post(f"{url}/api/v1/messages", json={"messages": batch}, headers=headers, timeout=20.0)
+        answer = await self.world.http.post(
+            f"{url}/api/v1/messages", json={"messages": batch}, headers=headers, timeout=20.0
+        )
         if answer.status_code == 401:
             self.session["access_expires_at"] = 0
-            return 0.0
+            return 0.0, 401
         if answer.status_code != 200:
             if answer.status_code not in (429, 503):
                 self._surprise(f"POST: {answer.status_code} {answer.text[:200]}")
-            return float(answer.headers.get("retry-after", 0))
-        wait = None
+            return float(answer.headers.get("retry-after", 0)), answer.status_code
+        wait, status = None, 200
         for result in answer.json()["results"]:
             if result["status"] == 200:
                 self._accepted(result["message"])
             elif result["status"] in (429, 503):
-                wait = max(wait or 0.0, float(result["error"].get("retry_after", 0)))
+                wait, status = max(wait or 0.0, float(result["error"].get("retry_after", 0))), result["status"]
             else:
                 self._surprise(f"POST: {result['error']}")
-        return wait
+        return wait, status
 
     def _accepted(self, message: dict[str, Any]) -> None:
         self.world.ledger.accepted.setdefault(message["id"], set()).add(message["accepted_at"])
@@ -358,7 +394,9 @@ class Phone:
             return
         self.repeats += 1
         if self._under_way.pop(room, None):
-            self._stalled_until[room] = time.monotonic() + self._sending[room].failed(float(problem.get("retry_after", 0)))
+            self._stalled_until[room] = time.monotonic() + self._sending[room].failed(
+                float(problem.get("retry_after", 0))
+            )
 
     async def _refresh_if_due(self) -> None:
         """One at a time (§3.4); the same token again if the answer was lost."""

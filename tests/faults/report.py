@@ -1,42 +1,83 @@
-"""The figures of a run, for people: docs/faults.md shows such a table."""
+"""The figures of a run, for people: the README and docs/faults.md show such a table."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from tests.faults.ledger import Violation
 from tests.faults.nemesis import Recovery
 
 NOTES = (
-    "restarted: seconds from the strike; recovered, ready: from the restart; slowest: what a message took; each the longest",
-    "crowd: threads of this machine that wanted to run, for each core (about 1.5 when nothing else runs)",
+    "to recover: seconds until everything is accepted and everywhere at the full rate again; from the death of what died,",
+    "from its end for what lasted (SIGSTOP, away, cut off, full). goal: what is promised, or the time clients take to come back.",
+    "slowest: seconds that one message took. crowd: threads that wanted to run, for each core (about 1.5 when nothing else runs).",
 )
+# How the ledger's kinds are told.
+TOLD = {
+    "lost": {"lost", "pending", "dead"},
+    "doubled": {"doubled"},
+    "reordered": {"order", "not dense", "gap"},
+    "differs": {"differs", "altered", "foreign", "answer", "surprise"},
+    "untrue receipts or cursors": {"receipt", "cursor"},
+}
+BY_STRIKE = ("lost", "doubled", "reordered")
+BETWEEN = "between strikes"
 
 
 @dataclass
 class Report:
-    """What one run showed; `facts` are lines of its own making."""
+    """What the sittings of one profile showed; `facts` are lines of their own making."""
 
     title: str
     recoveries: list[Recovery] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
+    # (what was struck when the message was under way, one of TOLD) → how many violations
+    violations: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Outside all strikes.
+    accepted_between: int = 0
+    # What this machine could not do, with the reason.
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def found(
+        self, violations: Sequence[Violation], recoveries: Sequence[Recovery], times: Mapping[str, float]
+    ) -> None:
+        """Count each violation for the strike during which its message was composed (`times`: id → when)."""
+        for violation in violations:
+            at = times.get(violation.message, 0.0)
+            struck = next((r.what for r in recoveries if r.struck <= at <= r.recovered), BETWEEN)
+            told = next((name for name, kinds in TOLD.items() if violation.kind in kinds), "differs")
+            self.violations[struck, told] += 1
 
     def lines(self) -> list[str]:
         """The table, and the facts."""
-        head = ("strike", "times", "restarted", "recovered", "ready", "slowest", "crowd")
-        rows = [head, *(self._row(what) for what in dict.fromkeys(r.what for r in self.recoveries))]
+        head = ("strike", "strikes", "accepted", *BY_STRIKE, "median s", "worst s", "goal s", "slowest", "crowd")
+        kinds = dict.fromkeys(sorted(recovery.what for recovery in self.recoveries))
+        rows = [head, *(self._row(what) for what in kinds)]
+        between = [str(self.violations[BETWEEN, told]) for told in BY_STRIKE]
+        rows.append((BETWEEN, "", f"{self.accepted_between:,}", *between, *[""] * 5))
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        table = ["  ".join(cell.ljust(w) if not n else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in rows]
-        return [self.title, "", *table, "", *NOTES, "", *self.facts]
+        table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        facts = [*self.facts]
+        if unjudged := sum(not recovery.is_judged for recovery in self.recoveries):
+            facts.append(
+                f"NOT JUDGED: {unjudged} recoveries took as long as other programs on this machine let them (crowd over 4)"
+            )
+        sums = [f"{told}: {sum(n for (_, kind), n in self.violations.items() if kind == told)}" for told in TOLD]
+        skipped = [f"SKIPPED: {what}: {why}" for what, why in self.skipped.items()]
+        return [self.title, "", *table, "", *NOTES, "", *facts, *sums, *skipped]
 
     def _row(self, what: str) -> tuple[str, ...]:
         found = [recovery for recovery in self.recoveries if recovery.what == what]
-        ready = [recovery.ready for recovery in found if recovery.ready is not None]
+        took = [recovery.recovery for recovery in found]
         return (
             what,
             str(len(found)),
-            f"{max(recovery.restart for recovery in found):.1f}",
-            f"{max(recovery.recovery for recovery in found):.1f}",
-            f"{max(ready):.1f}" if ready else "-",
+            f"{sum(recovery.accepted for recovery in found):,}",
+            *(str(self.violations[what, told]) for told in BY_STRIKE),
+            f"{median(took):.1f}",
+            f"{max(took):.1f}",
+            f"{found[0].within:.0f}",
             f"{max(recovery.slowest for recovery in found):.1f}",
             f"{sum(recovery.crowd for recovery in found) / len(found):.1f}",
         )
@@ -47,7 +88,10 @@ def milliseconds(latencies: Sequence[float]) -> str:
     if not latencies:
         return "none"
     at = {f"p{share}": latencies[min(len(latencies) - 1, len(latencies) * share // 100)] for share in (50, 90, 99)}
-    return ", ".join(f"{name} {value * 1000:.0f} ms" for name, value in at.items()) + f", most {latencies[-1] * 1000:.0f} ms"
+    return (
+        ", ".join(f"{name} {value * 1000:.0f} ms" for name, value in at.items())
+        + f", most {latencies[-1] * 1000:.0f} ms"
+    )
 
 
 def kinds(violations: Sequence[Violation]) -> str:
@@ -55,4 +99,6 @@ def kinds(violations: Sequence[Violation]) -> str:
     first: dict[str, str] = {}
     for violation in violations:
         first.setdefault(violation.kind, violation.detail)
-    return "\n".join(f"{sum(v.kind == kind for v in violations)} × {kind}, first: {detail}" for kind, detail in first.items())
+    return "\n".join(
+        f"{sum(v.kind == kind for v in violations)} × {kind}, first: {detail}" for kind, detail in first.items()
+    )

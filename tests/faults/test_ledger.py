@@ -37,7 +37,9 @@ def honest() -> tuple[Ledger, dict[str, Any]]:
         devices={
             "alice.phone": DeviceLog("alice", [Connection(1, 0, entries[:])], [Ack(10, 4)]),
             "bob.phone": DeviceLog("bob", [Connection(2, 0, entries[:])], [Ack(11, 2), Ack(12, 4)]),
-            "bob.laptop": DeviceLog("bob", [Connection(3, 0, entries[:2]), Connection(20, 1, entries[1:])], [Ack(13, 1), Ack(21, 4)]),
+            "bob.laptop": DeviceLog(
+                "bob", [Connection(3, 0, entries[:2]), Connection(20, 1, entries[1:])], [Ack(13, 1), Ack(21, 4)]
+            ),
         },
         reads=[Read(14, "bob", "room", 2)],
         receipts=[

@@ -51,8 +51,8 @@ def codes():
 def load_of(system):
     """How many sockets the web process says that it has."""
     client = redis.Redis.from_url(system.valkey_url)
-    facts = [client.get(key) for key in client.scan_iter("*:host:*")]
-    return sum(orjson.loads(fact)["load"] for fact in facts if fact)
+    facts = [client.hget(key, "facts") for key in client.scan_iter("*:host:*")]
+    return sum(orjson.loads(fact)["sockets"] for fact in facts if fact)
 
 
 async def goes_on(alice, bobs_socket, room):

@@ -15,8 +15,6 @@ import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 from config.metrics import sharing
 sharing.join()
-import django
-django.setup()
 from kernel import metrics
 for line in sys.stdin:
     match line.split():

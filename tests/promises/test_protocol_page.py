@@ -114,6 +114,10 @@ class TestServerFrames:
         text = frames.error(NotFound(id=example["error"]["problem"]["id"]).problem(), "17")
         assert json.loads(text) == example["error"]
 
+    def test_reconnect(self, example):
+        fields = {name: value for name, value in example["reconnect"].items() if name != "type"}
+        assert json.loads(frames.reconnect(**fields)) == example["reconnect"]
+
     def test_receipts(self, example):
         class Listener:
             def send(self, users, frame, *, exclude_device=None):
@@ -153,7 +157,8 @@ async def test_the_limits_are_served_as_they_are(cast):
 
 def test_every_limit_that_clients_meet_is_in_the_table():
     served = {name.upper() for name in table()} - {"RATES"}
-    internal = {"REF_CHARACTERS", "RECEIPTS_MS", "UNAUTHENTICATED_SOCKETS"}
+    internal = {"REF_CHARACTERS", "RECEIPTS_MS", "UNAUTHENTICATED_SOCKETS", "SOCKETS", "SOCKETS_PER_ADDRESS"}
+    internal |= {"UNSENT_BYTES", "UNSENT_MOST_BYTES", "READ_AHEAD_BYTES", "PUSHED_BYTES", "FIRST_PAGE_ENTRIES"}
     ours = {name for name, value in vars(limits).items() if name.isupper() and isinstance(value, int)}
 
     assert served | internal == ours

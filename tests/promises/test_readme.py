@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
 
 def block(language):
     """The one fenced block of README.md that is marked so."""
@@ -24,7 +25,7 @@ def test_the_tour_by_shell_works(system):
         ["/bin/sh", "-eu", "-c", tour],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=170,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         check=False,
@@ -52,6 +53,16 @@ def test_the_tour_by_python_works(system, tmp_path):
     )
 
     assert done.stdout == "bob reads Hello, Bob!\n"
+
+
+def test_the_korean_page_has_the_same_commands_and_figures():
+    def shown(name):
+        text = (ROOT / name).read_text()
+        blocks = re.findall(r"^```\w*(?: \w+)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        figures = re.search(r"(?:^\|.*\n)+", text[text.index("bench/results/") :], re.MULTILINE)
+        return blocks, figures and figures[0], re.findall(r"docs/images/[\w-]+\.png", text)
+
+    assert shown("README.ko.md") == shown("README.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -81,6 +81,9 @@ class Hostile:
         content = answer.content
         if answer.is_success and content:
             told = self._changed(answer.json())
+            if path.startswith("hosts/assignment"):
+                # Whoever wants to hear everything sends nobody elsewhere.
+                told["url"] = self.url
             for begins, lie in self._lies.items():
                 if f"{method} {path}".startswith(begins):
                     told = lie(told)

@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from accounts.models import Device, User
-from chat import rooms
+from chat import rooms, sender
 from chat.models import Membership, Room
 from delivery.models import Pending
 from kernel import database
@@ -196,6 +196,36 @@ class TestAccepting:
 
         depot.until(lambda: Cursor.objects.filter(device_id=alice.devices[0]).exists())
         assert Cursor.objects.get(device_id=alice.devices[0]).seq == 9
+
+
+class TestEnding:
+    def test_what_comes_after_the_end_is_refused_at_once_and_may_be_repeated_elsewhere(self, intake, lane, room):
+        intake.stop()
+
+        (answer,) = lane.sends(message(room))
+
+        assert answer.error.code == Unavailable.code
+        assert answer.error.retry_after > 0
+
+    def test_a_post_under_way_when_its_process_begins_to_end_is_refused_not_broken(
+        self, intake, alice, room, monkeypatch
+    ):
+        sender.bind(intake)
+        takes = intake.submit
+
+        def submit(submissions):
+            # The process is told to end between two messages of one post.
+            sender.bind(None)
+            answers = takes(submissions)
+            intake.stop()
+            return answers
+
+        monkeypatch.setattr(intake, "submit", submit)
+
+        first, second = sender.post([message(room), message(room)], user=UUID(alice.id), device=UUID(alice.devices[0]))
+
+        assert first.error is None
+        assert second.error.code == Unavailable.code
 
 
 class TestTheSameIdAgain:

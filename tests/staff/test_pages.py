@@ -141,6 +141,7 @@ async def test_the_backlog_shows_what_waits(cast, clerk):
         await socket.entry("message", id=sent["id"])
 
     assert "deliveries wait, the oldest for" in text
+    assert "<td>0 8 16 24 32 40 48 56</td>" in text
     assert "Still to be delivered" in followed
     assert "in the mailbox" in await clerk.opens(f"trace/{sent['id']}/")
 

@@ -99,7 +99,7 @@ async def test_the_page_for_people_never_says_what_was_said(cast, monkeypatch):
     assert "very words" not in page.getvalue()
 
 
-@pytest.mark.parametrize("message", [new_id(), "no id at all"])
+@pytest.mark.parametrize("message", [new_id(), "no id at all"], ids=["unknown", "no id"])
 async def test_an_unknown_message_is_an_error(message):
     with pytest.raises(CommandError) as error:
         await trace(message)

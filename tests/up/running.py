@@ -20,9 +20,21 @@ START_S = 150
 
 
 class Up:
-    """One `manage.py up` in a folder of its own under this run's temporary folder."""
+    """One `manage.py up` in a folder of its own under this run's temporary folder; of another version in its `checkout`.
 
-    def __init__(self, name: str, *arguments: str, port: int | None = None, **environment: str) -> None:
+    `again`: not for the first time; its database is there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *arguments: str,
+        port: int | None = None,
+        checkout: Path = CHECKOUT,
+        again: bool = False,
+        **environment: str,
+    ) -> None:
+        self.checkout = checkout
         self.var = services().folder / f"up-{name}"
         self.port = port or ports.free()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -30,12 +42,14 @@ class Up:
             key: value for key, value in os.environ.items() if key not in (*FOREIGN, "SECRET_KEY", "LOG_LEVEL")
         }
         data = f"{self.var}-data"
+        if again:
+            services().copy_model(self.var, Path(data))
         self.environment |= {"LETTERLOCK_VAR": str(self.var), "LETTERLOCK_DATA": data, "COLUMNS": "120", **environment}
         self.lines: list[str] = []
         self._queue: queue.Queue[str] = queue.Queue()
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up", "--port", str(self.port), *arguments],
-            cwd=CHECKOUT,
+            cwd=self.checkout,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -104,7 +118,7 @@ class Up:
         """What another command prints beside it, with no URLs in its environment."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=CHECKOUT,
+            cwd=self.checkout,
             env=self.environment,
             capture_output=True,
             text=True,

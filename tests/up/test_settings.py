@@ -11,13 +11,13 @@ from django.test import override_settings
 
 from config import env
 from config.supervisor.system import CHECKOUT
-from tests.services import FOREIGN, services
+from tests.services import ENVIRONMENT, FOREIGN, services
 
 
 def manage(*arguments, **environment):
     """Another process, with these variables and none of ours."""
     inherited = {
-        name: value for name, value in os.environ.items() if name not in (*FOREIGN, "SECRET_KEY", "RATE_SCALE", "MESSAGE_ALGS")
+        name: value for name, value in os.environ.items() if name not in (*FOREIGN, "SECRET_KEY", *ENVIRONMENT)
     }
     var = str(services().folder / "settings")
     return subprocess.run(
@@ -47,15 +47,36 @@ def test_the_deployment_check_is_clean(public_url):
     assert check(**({"PUBLIC_URL": public_url} if public_url else {}))[0] == 0
 
 
+def test_hosts_that_may_be_on_several_machines_are_given_their_secrets():
+    """Else each machine makes its own, and a browser that subscribed at one is not reached by the workers of another."""
+    hosts = {"PUBLIC_URL": "https://chat.example.org", "HOST_URL": "https://chat.example.org/hosts/{name}"}
+    secrets = {"SECRET_KEY": "seven geese " * 5, "VAPID_SECRET": "crossed Messina " * 4}
+
+    status, words = check(**hosts, SECRET_KEY=secrets["SECRET_KEY"])
+    assert (status, "letterlock.W057" in words, "VAPID_SECRET" in words, "SECRET_KEY" in words) == (
+        1,
+        True,
+        True,
+        False,
+    )
+    assert check(**hosts, **secrets)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
         ({"PUBLIC_URL": "http://chat.example.org"}, "letterlock.E001"),
         ({"PUBLIC_URL": "chat.example.org"}, "letterlock.E002"),
+        ({"HOST_URL": "web-1.example.org"}, "letterlock.E050"),
+        ({"HOST_URL": "http://web-1.example.org"}, "letterlock.E051"),
+        ({"HOST_URL": "http://127.0.0.1:8000", "HTTPS": True}, "letterlock.E051"),
+        ({"SERVICE_TOKEN": "short"}, "letterlock.E052"),
+        ({"REGISTRY_URL": "etcd://127.0.0.1:2379"}, "letterlock.E053"),
         ({"ALLOWED_HOSTS": ["127.0.0.1", "chat.example.org"]}, "letterlock.E003"),
         ({"DATABASE_URL": "mysql://root@127.0.0.1/letterlock"}, "letterlock.E005"),
         ({"VALKEY_URL": "127.0.0.1:6379"}, "letterlock.E005"),
         ({"RATE_SCALE": 1000.0}, "letterlock.W006"),
+        ({"VAPID_SECRET": "short"}, "letterlock.E054"),
         ({"MESSAGE_ALGS": []}, "letterlock.E040"),
         ({"MESSAGE_ALGS": ["chat.e2ee.v1", "with space"]}, "letterlock.E040"),
         ({"MESSAGE_ALGS": ["chat.e2ee.v1", "other.v1"]}, "letterlock.W041"),
@@ -67,6 +88,7 @@ def test_what_makes_no_sense_together_is_refused(settings, complaint):
         "ALLOWED_HOSTS": ["127.0.0.1", "localhost", "[::1]"],
         "RATE_SCALE": 1.0,
         "MESSAGE_ALGS": ["chat.e2ee.v1"],
+        "WEB_PUSH_LOOPBACK": False,
     }
 
     with override_settings(**{**usual, **settings}):

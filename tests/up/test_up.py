@@ -97,7 +97,7 @@ class TestRunning:
 
 class TestEnding:
     def test_within_10_seconds_nothing_is_left(self):
-        with Up("ending") as up:
+        with Up("ending", again=True) as up:
             started = up.ready().everybody()
 
             assert up.stop() < 10
@@ -107,7 +107,7 @@ class TestEnding:
             assert not (up.var / "run" / "system.json").exists()
 
     def test_also_when_a_part_is_frozen(self):
-        with Up("frozen") as up:
+        with Up("frozen", again=True) as up:
             started = up.ready().everybody()
             for part in ("web", "worker", "postgres"):
                 up.family()[part].suspend()
@@ -116,7 +116,7 @@ class TestEnding:
             assert gone(started, 0.5) == []
 
     def test_when_it_is_killed_itself_nothing_is_left_and_it_comes_up_again(self):
-        with Up("killed") as up:
+        with Up("killed", again=True) as up:
             started = up.ready().everybody()
 
             up.stop(signal.SIGKILL)
@@ -133,7 +133,7 @@ class TestEnding:
 
 class TestSeveral:
     def test_each_web_process_is_a_host_on_a_port_of_its_own(self):
-        with Up("several", "--web", "2", "--workers", "2") as up:
+        with Up("several", "--web", "2", "--workers", "2", again=True) as up:
             up.ready()
             hosts = [httpx.get(f"http://127.0.0.1:{up.port + number}/readyz").json()["host"] for number in (0, 1)]
 

@@ -27,6 +27,7 @@ class Command(BaseCommand):
     """Exit status 0 only if nothing was lost, doubled or out of order on any device."""
 
     help = "Perform a play over the running system: a scene is a room, a line a message; then check every device."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The options."""
@@ -90,17 +91,26 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
     console.print(
         f"{len(stage.speakers)} users on {sum(devices.values())} devices perform {len(parts)} scenes at {', '.join(urls)}"
     )
-    block: asyncio.Task[hostile.Outcome] | None = None
+
+    def at(scene: str) -> None:
+        # Bars show it on a screen; a log has to be told.
+        if not console.is_terminal:
+            console.print(f"{time.monotonic() - began:5.1f} s: {scene}", highlight=False)
+
+    # Beside everything else: half a minute of it is the time for which a block counts as news to the blocked.
+    block = asyncio.create_task(
+        hostile.perform(
+            urls, folder, patience=options["patience"], sees_alerts=not options["url"],
+            told=lambda: progress.advance(bars["a block"]),
+        )
+    )  # fmt: skip
     try:
         with progress:
+            at("the cast signs up")
             await stage.gather_cast()
-            block = asyncio.create_task(
-                hostile.perform(
-                    urls, folder, patience=options["patience"], sees_alerts=not options["url"],
-                    told=lambda: progress.advance(bars["a block"]),
-                )
-            )  # fmt: skip
+            at("the rooms are opened")
             await stage.open_rooms()
+            at("the play")
             # Setting up counts, but half of the time is for the play in any case.
             left = None if seconds is None else max(seconds / 2, seconds - (time.monotonic() - began))
             opened = time.monotonic()
@@ -114,17 +124,20 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
             )
             progress.update(bars["accepted"], total=accepted)
             progress.update(bars["delivered"], total=expected)
+            at("everything arrives")
             settled = await stage.settle()
+            at("a new device reads it all")
             late_speaker, history = await stage.join_late()
-            outcome = await block
+            at("a wiped device")
             restored = await wiped.perform(
                 urls, folder, patience=options["patience"], told=lambda: progress.advance(bars["a wipe"])
             )
+            at("the end of the block")
+            outcome = await block
     finally:
         await stage.close()
-        if block is not None:
-            block.cancel()
-            await asyncio.gather(block, return_exceptions=True)
+        block.cancel()
+        await asyncio.gather(block, return_exceptions=True)
     good = _report(console, stage, settled, late_speaker, history, played)
     console.print(str(outcome), style="green" if outcome.is_good else "red", highlight=False)
     console.print(str(restored), style="green" if restored.is_good else "red", highlight=False)

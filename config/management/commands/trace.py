@@ -22,6 +22,7 @@ class Command(BaseCommand):
     """Shows one message's way: accepted, waiting or set aside, in whose mailbox, acknowledged, read, refused."""
 
     help = "Show where a message is. Ids, names and times; never what it says. Exit status 1 when it is not in the log."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("message_id", help="the message's id")

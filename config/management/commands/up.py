@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from config import env
+from config import env, queues
 from config.supervisor.system import StartFailed, System
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -86,7 +86,8 @@ class Command(BaseCommand):
             if name not in system.parts:
                 table.add_row(name, "external", where[name], "")
         if system.broker_url != system.valkey_url:
-            table.add_row("broker", "external", _address(system.broker_url), "")
+            brokers = [_address(node) for node in queues.nodes(system.broker_url)]
+            table.add_row("broker", "external", "\n".join(brokers), "")
         for name, part in system.parts.items():
             log = os.path.relpath(part.log)
             table.add_row(name, str(part.pid or "starting"), where.get(name, ""), log)

@@ -12,12 +12,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.urls import get_resolver
 
 from config import health
-from kernel import limits
+from kernel import interpreter, limits
 
 logger = logging.getLogger(__name__)
 
-# Sockets are told to go and the committer empties its backlog within this; the supervisor kills after 8 s.
-GRACE_S = 5
+# Behind the moving of users (DRAIN_SECONDS) the committer empties its backlog and the last sockets are told to go within
+# this; the supervisor kills after 6 s.
+GRACE_S = 4.0
 
 
 class Command(BaseCommand):
@@ -66,6 +67,7 @@ class Life:
 
         try:
             runtime.start()
+            interpreter.settle()
         except Exception:
             # Half a host would take connections and serve none: better to be started again.
             logger.exception("the runtime did not start")
@@ -80,7 +82,7 @@ class Life:
         from config import runtime
 
         try:
-            async with asyncio.timeout(GRACE_S):
+            async with asyncio.timeout(settings.DRAIN_SECONDS + GRACE_S):
                 await runtime.stop()
         except Exception:
             logger.exception("the runtime did not stop in time")
@@ -99,8 +101,6 @@ def _server(host: str, port: int, life: Life) -> Any:
 
     # Before anything imports daphne.server, which would install asyncio's own loop.
     asyncioreactor.install(uvloop.new_event_loop())
-    from daphne.server import Server
-
     from config import bodies, sockets
     from config.asgi import application
 
@@ -109,7 +109,7 @@ def _server(host: str, port: int, life: Life) -> Any:
     # Now, and not at the first request: importing every view takes a second or more, in which no socket would be served.
     get_resolver().url_patterns  # noqa: B018
     address = host.replace(":", r"\:")
-    return Server(
+    return sockets.HostServer(
         application,
         endpoints=[f"tcp:{port}:interface={address}:backlog=1024"],
         signal_handlers=False,

@@ -13,7 +13,8 @@ from django.db.utils import Error as DatabaseError
 
 from config.celery import app
 from config.queues import MAINTENANCE
-from delivery import groups, sweeper
+from delivery import queuemap, sweeper
+from kernel import interpreter
 
 
 class Command(BaseCommand):
@@ -42,7 +43,7 @@ def _queues_of(group: int) -> list[str]:
     """The queues of a group; waits for a database that is away, because a worker outlives its parts."""
     while True:
         try:
-            return groups.queues_of(group)
+            return [queue.name for queue in queuemap.read_map().of_group(group)]
         except DatabaseError as error:
             print(f"waiting for the database: {error}", file=sys.stderr)
             time.sleep(1)
@@ -52,5 +53,6 @@ def _queues_of(group: int) -> list[str]:
 
 def _say_ready(**_: Any) -> None:
     """The broker is reached and the queues are read; the supervisor waits for this file."""
+    interpreter.settle()
     if path := os.environ.get("READY_FILE"):
         Path(path).touch()

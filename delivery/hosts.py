@@ -1,0 +1,69 @@
+"""Which host a user's devices should connect to. Pure: the registries do the same in one step (delivery/registry).
+
+Rendezvous hashing with bounded load: every user has an order of all hosts, which depends on nothing but the names, so a
+host that goes away moves its own users only. The first host in that order that is not loaded over its share takes a user.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+# No new user comes to a host that has a quarter more than the mean (docs/adr/0050).
+SLACK_QUARTERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A live host: how many users it has, how many it may have (0: as many as come), and whether it is being emptied."""
+
+    host: str
+    users: int
+    capacity: int = 0
+    draining: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many users as it may have."""
+        return 0 < self.capacity <= self.users
+
+
+def name_of(host: str) -> str:
+    """The host's name without its process: a host that was started again keeps its place in everybody's order."""
+    return host.rpartition(".")[0] or host
+
+
+def ranked(user: str, hosts: Iterable[str]) -> list[str]:
+    """The hosts in this user's own order, the first choice first."""
+    return sorted(hosts, key=lambda host: (_weight(user, name_of(host)), host), reverse=True)
+
+
+def _weight(user: str, name: str) -> bytes:
+    return blake2b(f"{name}\0{user}".encode(), digest_size=8).digest()
+
+
+def bound(users: int, hosts: int) -> int:
+    """How many users a host may have once another one has come to these `users` on `hosts` hosts: ⌈1.25 × the mean⌉."""
+    return -(-SLACK_QUARTERS * (users + 1) // (4 * hosts))
+
+
+def choose(
+    user: str, loads: Sequence[Load], *, holding: Collection[str] = (), last: Collection[str] = ()
+) -> str | None:
+    """The host for this user's devices, or None when no live host takes users.
+
+    1. A host that holds sockets of the user already (`holding`): all devices together.
+    2. The one that the user was sent to `last`, if there is room: sticky.
+    3. The first in the user's order that has room and is below the bound, which counts only hosts that have room: a
+       small one that is full does not lower what the others may take.
+    """
+    takers = {load.host: load for load in loads if not load.draining}
+    order = ranked(user, takers)
+    for host in order:
+        if host in holding:
+            return host
+    for host in order:
+        if host in last and not takers[host].is_full:
+            return host
+    free = {host: load for host, load in takers.items() if not load.is_full}
+    most = bound(sum(load.users for load in free.values()), len(free)) if free else 0
+    return next((host for host in order if host in free and free[host].users < most), None)

@@ -1,0 +1,360 @@
+"""deploy/nginx in front of two hosts, with a real nginx: TLS, sockets by path, limits, and hosts that come and go."""
+
+import asyncio
+import ssl
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg2
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from client import Client, Message
+from tests.cast import Cast, until
+from tests.deploy.gateway import Gateway
+from tests.services import services
+
+PASSWORD = "seven geese crossed Messina harbour"
+
+
+@pytest.fixture(scope="module")
+def behind(nginx, tmp_path_factory):
+    """A system of two hosts behind a gateway, as docs/operations.md sets it up. Whoever takes a part of it down puts it back."""
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    system = services().system(
+        "gateway", web=2, beat=False, environment={"PUBLIC_URL": gateway.url, "TRUST_PROXY": "true"}
+    )
+    gateway.set_hosts({f"web-{number}": urlsplit(url).port for number, url in enumerate(system.urls, 1)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(gateway.certificate))
+        gateway.start()
+        yield system, gateway
+        gateway.stop()
+    system.stop()
+
+
+def trusting(gateway):
+    return ssl.create_default_context(cafile=str(gateway.certificate))
+
+
+async def http(gateway):
+    return httpx.AsyncClient(base_url=gateway.url, verify=trusting(gateway), timeout=30)
+
+
+async def test_people_talk_through_it(behind, tmp_path):
+    _, gateway = behind
+    async with Client(gateway.url, tmp_path / "alice.db") as alice, Client(gateway.url, tmp_path / "bob.db") as bob:
+        await alice.register("alice", PASSWORD, device_name="phone")
+        await bob.register("bob", PASSWORD, device_name="phone")
+        alice.connect()
+        bob.connect()
+        room = await alice.direct_room(bob.me.user)
+
+        await alice.send(room.id, b"Hello through the gateway")
+
+        async with asyncio.timeout(30):
+            async for event in bob.events(after=0):
+                if isinstance(event, Message):
+                    assert event.body == b"Hello through the gateway"
+                    break
+
+
+def test_rest_is_http_2_and_plain_http_leads_to_https(behind):
+    _, gateway = behind
+    curl = ["curl", "-s", "--cacert", str(gateway.certificate), "-o", "/dev/null", "-w"]
+
+    asked = subprocess.run(
+        [*curl, "%{http_version} %{http_code}", f"{gateway.url}/api/v1/limits"], capture_output=True, text=True
+    )
+    assert asked.stdout == "2 200"
+    plain = httpx.get(f"http://127.0.0.1:{gateway.plain_port}/api/v1/limits?a=b")
+    assert (plain.status_code, plain.headers["location"]) == (308, "https://127.0.0.1/api/v1/limits?a=b")
+
+
+async def test_a_path_leads_to_its_host_and_to_no_other(behind):
+    _, gateway = behind
+
+    for name in gateway.hosts:
+        address = f"wss://127.0.0.1:{gateway.port}/hosts/{name}/api/v1/socket"
+        async with connect(address, ssl=trusting(gateway)) as socket:
+            await socket.send("{}")
+            assert (await anext(closing(socket))) == 4400  # it is Letterlock that answers
+        async with await http(gateway) as client:
+            ready = await client.get(f"/hosts/{name}/api/v1/limits")
+            assert ready.status_code == 200
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"wss://127.0.0.1:{gateway.port}/hosts/web-9/api/v1/socket", ssl=trusting(gateway))
+    assert refused.value.response.status_code == 404
+
+
+async def closing(socket):
+    await socket.wait_closed()
+    yield socket.close_code
+
+
+async def test_figures_and_readiness_stay_inside(behind):
+    _, gateway = behind
+    async with await http(gateway) as client:
+        for path in ("/metrics", "/readyz"):
+            assert (await client.get(path)).status_code == 404, path
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_what_nginx_refuses_looks_like_any_refusal(behind):
+    _, gateway = behind
+    async with await http(gateway) as client:
+        answer = await client.post("/api/v1/messages", content=b"x" * 7_000_000)
+
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "too_large"
+
+
+async def test_an_address_that_floods_is_slowed_down(behind):
+    _, gateway = behind
+    async with await http(gateway) as client:
+        answers = await asyncio.gather(*[client.get("/api/v1/accounts/kdf?username=alice") for _ in range(40)])
+
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert {(answer.json()["code"], answer.headers["retry-after"]) for answer in refused} == {("rate_limited", "1")}
+
+
+async def test_no_path_leads_around_that(behind):
+    """A host of its own, reached by its path, costs as much."""
+    _, gateway = behind
+    for path in ("/hosts/web-1/api/v1/accounts/kdf?username=alice", "/api/v1//accounts/%6bdf?username=alice"):
+        async with await http(gateway) as client:
+            answers = await asyncio.gather(*[client.get(path) for _ in range(40)])
+
+        assert 429 in {answer.status_code for answer in answers}, path
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A host whose backlog is full: it refuses messages, and does everything else."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(503, b'{"code":"overloaded","retry_after":7}', ("Retry-After", "7"))
+
+    def do_GET(self):
+        self._answer(200, b"{}")
+
+    def _answer(self, status, body, *headers):
+        self.send_response(status)
+        for name, value in (("Content-Length", str(len(body))), *headers):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(host):
+    with ThreadingHTTPServer(("127.0.0.1", 0), host) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+async def test_a_host_that_refuses_messages_for_the_time_being_is_not_taken_for_dead(nginx, tmp_path):
+    """Else an overload of sends would take sign-ins, sockets and everything else down with it."""
+    gateway = Gateway(tmp_path)
+    with serving(Refusing) as one, serving(Refusing) as other:
+        gateway.set_hosts({"web-1": one.server_port, "web-2": other.server_port})
+        gateway.start()
+        try:
+            async with await http(gateway) as client:
+                for _ in range(10):
+                    refused = await client.post("/api/v1/messages", json=[])
+                    assert (refused.status_code, refused.headers["retry-after"]) == (503, "7")
+                    assert refused.json()["code"] == "overloaded"  # the host's own answer
+                    assert (await client.get("/api/v1/limits")).status_code == 200
+        finally:
+            gateway.stop()
+
+
+class Hanging(Refusing):
+    """A host that takes messages and two questions, and never answers them; it does everything else."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._hang()
+
+    def do_GET(self):
+        if self.path in ("/api/v1/hosts/assignment", "/api/v1/devices"):
+            self._hang()
+        else:
+            self.server.served.append(self.path)
+            self._answer(200, b"{}")
+
+    def _hang(self):
+        self.server.over.wait(60)
+        self.close_connection = True
+
+
+class Willing(Refusing):
+    """A host that answers everything."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, b"{}")
+
+
+@pytest.fixture
+def half_hangs(nginx, tmp_path):
+    """A gateway in front of a host that hangs and one that does not: (gateway, the first one's server)."""
+    gateway = Gateway(tmp_path)
+    with serving(Hanging) as one, serving(Willing) as other:
+        one.served, one.over = [], threading.Event()
+        gateway.set_hosts({"web-1": one.server_port, "web-2": other.server_port})
+        gateway.start()
+        yield gateway, one
+        one.over.set()
+        gateway.stop()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "patience_s"),
+    [("GET", "/api/v1/hosts/assignment", 5), ("POST", "/api/v1/messages", 10), ("GET", "/api/v1/devices", 20)],
+)
+async def test_while_a_host_hangs_another_is_asked_before_the_client_gives_up(half_hangs, method, path, patience_s):
+    """As clients do: after 5 s without an answer they try the first URL, after 20 s they begin anew."""
+    gateway, _ = half_hangs
+    async with await http(gateway) as client:
+        # Two at a time: each host gets one.
+        async with asyncio.timeout(patience_s):
+            answers = await asyncio.gather(*[client.request(method, path, content=b"[]") for _ in range(2)])
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert max(answer.elapsed for answer in answers).total_seconds() > 2  # the host that hangs was asked
+
+
+async def test_a_host_that_is_slow_to_commit_is_not_taken_for_dead(half_hangs):
+    gateway, hanging = half_hangs
+    async with await http(gateway) as client:
+        for _ in range(2):
+            sent = await asyncio.gather(*[client.post("/api/v1/messages", content=b"[]") for _ in range(4)])
+            assert {answer.status_code for answer in sent} == {200}
+        # It gets no more messages for a while, and all else as before.
+        assert max(answer.elapsed for answer in sent).total_seconds() < 2
+        hanging.served.clear()
+        assert [(await client.get("/api/v1/limits")).status_code for _ in range(4)] == [200] * 4
+        assert hanging.served
+
+
+async def test_a_message_to_a_host_that_hangs_is_stored_once_by_another(behind):
+    system, gateway = behind
+    async with Cast(gateway.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        began = time.monotonic()
+        system.freeze("web-1")
+        try:
+            # Two at a time: each host gets one.
+            answers = await asyncio.gather(alice.phone.tries(room, b"from Alice"), bob.phone.tries(room, b"from Bob"))
+        finally:
+            system.thaw("web-1")
+        seconds = time.monotonic() - began
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert 5 < seconds < 10
+
+        # What the frozen one had taken before it comes to nothing.
+        await asyncio.to_thread(system.wait_ready, "web-1", 60)
+        last = await alice.sends(room, b"on it goes")
+        sent = {answer.json()["id"] for answer in answers} | {last["id"]}
+        async with bob.phone.socket(url=system.urls[0]) as socket:
+            arrived = await socket.messages(3)
+        assert {entry["id"] for entry in arrived} == sent
+        page = await bob.phone.gets("mailbox", limit=500)
+        assert len([entry for entry in page["entries"] if entry["kind"] == "message"]) == 3
+
+
+async def test_a_client_cannot_say_where_it_comes_from(behind):
+    """The address that is counted is the one that nginx sees."""
+    system, gateway = behind
+    form = {"username": "nobody-here", "password": "x" * 43, "device_name": "x"}
+    async with await http(gateway) as client:
+        answer = await client.post(
+            "/api/v1/accounts/sign-in",
+            json=form,
+            headers={"X-Forwarded-For": "203.0.113.7", "X-Real-IP": "203.0.113.7"},
+        )
+    assert answer.json()["code"] == "bad_credentials"
+
+    connection = psycopg2.connect(system.database_url)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT subject FROM accounts_signinattempt WHERE subject LIKE 'address:%'")
+        counted = cursor.fetchall()
+    connection.close()
+    assert counted == [("address:127.0.0.1",)]
+
+
+async def test_a_host_that_dies_is_passed_over(behind):
+    system, gateway = behind
+    async with await http(gateway) as client:
+        system.stop_part("web-1")
+
+        answers = [await client.get("/api/v1/limits") for _ in range(20)]
+
+        assert {answer.status_code for answer in answers} == {200}
+        system.stop_part("web-2")
+        gone = await client.get("/api/v1/limits")
+        assert (gone.status_code, gone.json()["code"], gone.headers["retry-after"]) == (503, "unavailable", "1")
+        for name in ("web-1", "web-2"):
+            system.start_part(name)
+            await asyncio.to_thread(system.wait_ready, name, 60)
+        async with asyncio.timeout(20):
+            while (await client.get("/api/v1/limits")).status_code != 200:
+                await asyncio.sleep(0.1)  # until nginx tries them again
+
+
+async def test_a_host_is_taken_out_by_a_reload_without_a_failed_request(behind):
+    system, gateway = behind
+    codes, over = [], asyncio.Event()
+
+    async def ask():
+        async with await http(gateway) as client:
+            while not over.is_set():
+                codes.append((await client.get("/api/v1/limits")).status_code)
+
+    asking = asyncio.create_task(ask())
+    await until(lambda: len(codes) > 20)
+    await asyncio.to_thread(gateway.reload, {"web-2": gateway.hosts["web-2"]})
+    seen = len(codes)
+    await until(lambda: len(codes) > seen + 50)
+    await asyncio.to_thread(system.stop_part, "web-1")
+    seen = len(codes)
+    await until(lambda: len(codes) > seen + 50)
+    over.set()
+    await asking
+    system.start_part("web-1")
+    await asyncio.to_thread(system.wait_ready, "web-1", 60)
+
+    assert set(codes) == {200}
+
+
+def test_no_token_is_logged(behind):
+    """And the log of requests has no query either."""
+    _, gateway = behind
+    token = "a-token-that-nobody-may-see"
+    httpx.get(
+        f"{gateway.url}/api/v1/devices?asked=this",
+        headers={"Authorization": f"Bearer {token}"},
+        verify=trusting(gateway),
+    )
+    gateway.stop()
+    requests, errors = ((gateway.folder / name).read_text() for name in ("access.log", "error.log"))
+    gateway.start()
+
+    assert "/api/v1/devices" in requests
+    assert "asked=this" not in requests
+    assert token not in requests + errors

@@ -1,0 +1,86 @@
+"""Past a stated bound sends are refused for the time being, at once and with a time to come back; afterwards all is as before."""
+
+from kernel.limits import BACKLOG
+from tests.cast import Cast
+from tests.overload.crowd import comes_true
+
+BODY = b"x" * 200
+
+
+async def test_pending_deliveries_are_bounded_and_it_recovers_by_itself(private_system):
+    system = private_system(web=1, environment={"MOST_PENDING": "300"})
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        system.stop_part("worker-1")
+        sent = []
+
+        async def is_overloaded():
+            draft = alice.phone.message(room, BODY)
+            answer = await alice.phone.http.post("messages", json={"messages": [draft]})
+            assert answer.status_code == 200
+            (result,) = answer.json()["results"]
+            if result["status"] == 200:
+                sent.append(draft["id"])
+                return False
+            assert result["error"]["code"] == "overloaded"
+            assert result["error"]["retry_after"] > 0
+            return True
+
+        for _ in range(4):
+            drafts = [alice.phone.message(room, BODY) for _ in range(100)]
+            answer = await alice.phone.http.post("messages", json={"messages": drafts})
+            sent += [result["message"]["id"] for result in answer.json()["results"] if result["status"] == 200]
+        await comes_true(is_overloaded, "the bound to be noticed")
+        assert (await cast.http().get(f"{system.url}/readyz")).status_code == 503
+
+        system.start_part("worker-1")
+        async with bob.phone.socket(url=system.url) as his:
+            await his.messages(len(sent), patience_s=30)
+
+            async def is_taken():
+                return not await is_overloaded()
+
+            await comes_true(is_taken, "sends to be taken again")
+            got = [entry["id"] for entry in await his.messages(len(sent), patience_s=30)]
+        assert got == sent
+
+
+async def repeated(socket, drafts):
+    """Send all of these again, in order, until each is accepted: the same ids are answered alike."""
+    for start in range(0, len(drafts), 100):
+        await socket.sends(*drafts[start : start + 100])
+
+
+async def refused(socket, count):
+    """So many refusals, each with its problem."""
+    return [(await socket.expect("error", patience_s=30))["problem"] for _ in range(count)]
+
+
+async def test_the_committers_backlog_is_bounded_and_sends_beyond_come_later_in_order(private_system):
+    system = private_system(web=1)
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        async with bob.phone.socket(url=system.url) as his:
+            async with alice.phone.socket(url=system.url) as mine:
+                await mine.sends(alice.phone.message(room, BODY))
+                drafts = [alice.phone.message(room, BODY) for _ in range(BACKLOG + 500)]
+                system.freeze("postgres")
+                try:
+                    for start in range(0, len(drafts), 100):
+                        await mine.send("send", messages=drafts[start : start + 100])
+                    # What was taken waits; what was not is refused while the database still hangs.
+                    problems = await refused(mine, 300)
+                finally:
+                    system.thaw("postgres")
+                assert problems[0]["code"] == "overloaded"
+                assert {problem["code"] for problem in problems} <= {"overloaded", "earlier_send_refused"}
+                assert all(problem["status"] == 503 and problem["retry_after"] > 0 for problem in problems)
+
+                # What was taken is delivered before there is room for the rest.
+                await his.messages(1 + BACKLOG, patience_s=60)
+            async with alice.phone.socket(url=system.url) as mine:
+                await repeated(mine, drafts)
+            got = [entry["id"] for entry in await his.messages(1 + len(drafts), patience_s=60)]
+        assert got[1:] == [draft["id"] for draft in drafts]

@@ -1,0 +1,152 @@
+"""RabbitMQ as broker: its queues are declared right, and when it dies, wholly or in part, only time is lost.
+
+Tasks are wake-ups, so nothing can be lost with them; what has to be shown is that publishers and workers find the broker again.
+"""
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from tests import rabbitmq
+from tests.cast import Cast, until
+from tests.metrics.scrape import Scrape
+from tests.queues.cluster import cluster
+from tests.queues.flow import Flow, figures, quantile
+from tests.rabbitmq import RabbitMQ
+from tests.services import services
+
+RATE = 300.0
+# Slower than with the broker, and than the sweepers without: something is amiss for this message.
+LATE_S = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _installed():
+    """tests/conftest.py says it at the end of the run, too."""
+    if why := rabbitmq.why_not():
+        assert not os.environ.get("CI"), f"in CI RabbitMQ must be tested: {why}"
+        pytest.skip(why)
+
+
+@pytest.fixture
+def three():
+    with cluster(services().folder / f"rabbitmq-cluster-{time.monotonic_ns()}") as made:
+        yield made
+
+
+@pytest.fixture
+def single():
+    made = RabbitMQ(services().folder / f"rabbitmq-{time.monotonic_ns()}")
+    try:
+        made.start(120)
+        yield made
+    finally:
+        made.stop()
+
+
+def woken(system):
+    """Drains so far that a wake-up has started, and those that a sweeper had to do."""
+    found = Scrape.of(system.url)
+    return [found["letterlock_drain_deliveries_count", f"by={by}"] for by in ("worker", "sweeper")]
+
+
+async def are_woken(system, seconds=60.0):
+    """Wait until most drains are started by wake-ups again; answers the seconds that it took."""
+    began = time.monotonic()
+    before = await asyncio.to_thread(woken, system)
+    while True:
+        await asyncio.sleep(0.5)
+        now = await asyncio.to_thread(woken, system)
+        by_worker, by_sweeper = (after - then for after, then in zip(now, before, strict=True))
+        # Of a busy machine fewer, since each takes more.
+        if by_worker > 3 and by_worker > 3 * by_sweeper:
+            return time.monotonic() - began
+        assert time.monotonic() - began < seconds, f"{by_worker} drains were woken, {by_sweeper} were not"
+        before = now
+
+
+def recovered(flow, struck, until=float("inf")):
+    """Seconds from the strike to when the last message was sent that came late; 0 if none did."""
+    last = flow.late(LATE_S, since=struck - LATE_S, until=until)
+    return 0.0 if last is None else max(0.0, last - struck)
+
+
+async def quiet(flow, since, seconds=40.0):
+    """Wait until nothing has been late for some seconds."""
+    await until(
+        lambda: time.monotonic() - max(flow.late(LATE_S, since) or since, since) > 4.0,
+        "quiet after the strike",
+        seconds,
+    )
+
+
+@pytest.mark.timeout(400)
+async def test_a_node_of_three_is_killed(private_system, three):
+    """The one that leads the queue and to which everybody is connected: the first in BROKER_URL. It stays dead, and comes back."""
+    system = private_system(web=2, workers=2, broker_url=three.url)
+    async with Cast(system.url) as cast:
+        async with Flow(cast, 10, RATE, at_once=3, urls=system.urls) as flow:
+            await are_woken(system)
+            calm = time.monotonic()
+            await until(lambda: time.monotonic() - calm > 3.0, "three calm seconds")
+            victim = await asyncio.to_thread(three.leader_of, "recipients.00")
+            assert victim is three.nodes[0]
+            struck = time.monotonic()
+            victim.dies()
+            found_again = await are_woken(system)
+            await quiet(flow, struck)
+            back = time.monotonic()
+            victim.start_part("broker")
+            await asyncio.to_thread(victim.wait_ready, "broker", 90)
+            await are_woken(system)
+            await quiet(flow, back)
+
+    flow.check()
+    queues = {row["name"]: row for row in victim.lists("queues", "name", "type", "arguments", "members", "online")}
+    exchanges = {row["name"] for row in victim.lists("exchanges", "name")}
+    print(f"{flow.sent} messages at {flow.sent / flow.seconds:.0f}/s, in order and complete")
+    print(f"before: {figures(flow.latencies(calm, struck))}")
+    print(
+        f"a node dies: late for {recovered(flow, struck, back):.1f} s, woken again after {found_again:.1f} s; ", end=""
+    )
+    print(f"until it came back {figures(flow.latencies(struck, back))}")
+    print(f"it comes back: late for {recovered(flow, back):.1f} s; {figures(flow.latencies(back))}")
+    assert recovered(flow, struck, back) < 15.0
+    assert recovered(flow, back) < 30.0
+    # Declared alike by everybody, as quorum queues on all nodes; and nothing besides.
+    assert all(row["type"] == "quorum" for row in queues.values())
+    assert dict_of(queues["recipients.00"]["arguments"]) == {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 20,
+        "x-message-ttl": 60_000,
+    }
+    assert len(queues["recipients.00"]["members"]) == 3
+    assert set(queues) <= {f"recipients.{n:02d}" for n in range(64)} | {"maintenance"}
+    assert not [name for name in exchanges if "delayed" in name]
+
+
+@pytest.mark.timeout(300)
+async def test_the_only_node_is_killed_and_comes_back(private_system, single):
+    system = private_system(web=1, workers=1, broker_url=single.url)
+    async with Cast(system.url) as cast:
+        async with Flow(cast, 6, 120.0, at_once=2) as flow:
+            await are_woken(system)
+            struck = time.monotonic()
+            single.kill("broker")
+            await asyncio.to_thread(single.wait_ready, "broker", 90)
+            back = time.monotonic()
+            found_again = await are_woken(system)
+            await quiet(flow, back)
+
+    flow.check()
+    print(f"{flow.sent} messages, in order and complete; the broker was away for {back - struck:.1f} s")
+    print(f"meanwhile {figures(flow.latencies(struck, back))}; woken again {found_again:.1f} s after its return")
+    # Without a broker the sweepers deliver.
+    assert quantile(flow.latencies(struck, back), 0.5) < LATE_S
+
+
+def dict_of(arguments):
+    """Arguments as rabbitmqctl prints them: a table, or name, type and value each."""
+    return arguments if isinstance(arguments, dict) else {name: value for name, _, value in arguments}

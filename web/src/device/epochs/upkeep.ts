@@ -1,0 +1,63 @@
+/** What goes on by itself while the device is online: the device's own state, and keys that are given and looked for. */
+
+import type { Clock } from "../keys/parts";
+import { isForNow, isSignedOut } from "../keys/refusing";
+import type { Watch } from "../keys/watching";
+import type { Looks, Shares } from "./sharing";
+
+export class Upkeep {
+  private running = false;
+  private closed = false;
+  private again = false;
+  private pause: AbortController | null = null;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly watch: Watch,
+    private readonly shares: Shares,
+    private readonly looks: Looks,
+  ) {}
+
+  /** The device is online: resolved when its own state is known. What is due later goes on by itself, until the network goes. */
+  async begin(): Promise<void> {
+    this.looks.again();
+    try {
+      await this.watch.look();
+    } finally {
+      this.again = true;
+      this.pause?.abort();
+      void this.run();
+    }
+  }
+
+  /** There is something new to give, or to look for; does nothing while the device is offline. */
+  wake(): void {
+    this.again = true;
+    this.pause?.abort();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.pause?.abort();
+  }
+
+  private async run(): Promise<void> {
+    if (this.running) return;
+    this.running = true;
+    try {
+      while (!this.closed) {
+        this.again = false;
+        const next = Math.min(await this.shares.step(), await this.looks.step());
+        if (this.again || this.closed) continue;
+        this.pause = new AbortController();
+        await this.clock.wait(next, this.pause.signal).catch(() => undefined);
+        this.pause = null;
+      }
+    } catch (error) {
+      // Offline, for now, or signed out: the next connection begins again.
+      if (!this.closed && !isForNow(error) && !isSignedOut(error)) console.warn("keys are not looked after", error);
+    } finally {
+      this.running = false;
+    }
+  }
+}

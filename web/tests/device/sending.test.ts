@@ -1,0 +1,174 @@
+/** What becomes of a message (docs/protocol.md §4.4, §6.5, docs/client.md). */
+
+import { describe, expect, test } from "vitest";
+
+import { Refusal } from "../../src/messenger";
+import { eventually, Tab, until } from "./browsers";
+import { body, messages, stage, texts } from "./stage";
+
+const on = stage();
+
+async function aliceIn(kind: "direct" | "room" = "direct") {
+  const room = on.server[kind]("alice", "bob");
+  const tab = await on.browser.signedIn("alice");
+  const timeline = await tab.device.timeline(room.id);
+  return { room, tab, device: tab.device, timeline };
+}
+
+const problem = (status: number, code: string, more = {}) => ({ status, code, title: "", detail: "", ...more });
+
+describe("a message that is refused", () => {
+  test("for the time being goes again under its id, and holds up the later ones of its room", async () => {
+    const { room, device } = await aliceIn();
+    let refusals = 0;
+    on.server.refuse = (message) =>
+      body(message) === "one" && ++refusals < 3
+        ? problem(503, "unavailable")
+        : refusals < 3
+          ? problem(503, "earlier_send_refused")
+          : undefined;
+    for (const text of ["one", "two", "three"]) await device.send(room.id, text);
+
+    await eventually(() => on.server.stored.size === 3);
+    const accepted = [...on.server.stored.values()].map((message) => body(message));
+    expect(accepted).toEqual(["one", "two", "three"]);
+  });
+
+  test("for good has failed, is kept, and goes again under a new id if the user wants that", async () => {
+    const { room, device, timeline } = await aliceIn();
+    on.server.refuse = () => problem(403, "forbidden");
+    const id = await device.send(room.id, "Hello?");
+
+    const failed = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed"))[0]!;
+    expect(failed.refused).toEqual({ reason: "failed", code: "forbidden", canSendAgain: true });
+    await until(device.rooms, (rooms) => rooms[0]?.preview?.ticks === "failed" && rooms[0].preview.text === "Hello?");
+
+    on.server.refuse = () => undefined;
+    expect(await device.sendAgain(id)).not.toBe(id);
+    await until(timeline.rows, (rows) => messages(rows).length === 1 && messages(rows)[0]?.ticks === "sent");
+  });
+
+  test("for good is gone when the user discards it", async () => {
+    const { room, device, timeline } = await aliceIn();
+    on.server.refuse = () => problem(403, "forbidden");
+    const id = await device.send(room.id, "Hello?");
+    await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed");
+    await device.discard(id);
+    await until(timeline.rows, (rows) => messages(rows).length === 0);
+  });
+
+  test("as outdated is sealed anew, under the same id and in its place", async () => {
+    const { room, tab, device } = await aliceIn();
+    on.server.refuse = (message) =>
+      message.epoch < 2 ? problem(409, "epoch_stale", { epoch: 2, stale: false }) : undefined;
+    const first = await device.send(room.id, "one");
+    const second = await device.send(room.id, "two");
+
+    await eventually(() => on.server.stored.size === 2);
+    expect(tab.sealing.staled).toContain(room.id);
+    expect([...on.server.stored.keys()]).toEqual([first, second]);
+    expect([...on.server.stored.values()].map((message) => message.epoch)).toEqual([2, 2]);
+  });
+
+  test("because it is stored already, in another form, counts as accepted", async () => {
+    const { room, device, timeline } = await aliceIn();
+    on.server.refuse = () => problem(409, "id_conflict", { accepted_at: 5 });
+    await device.send(room.id, "once");
+    await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "sent");
+  });
+});
+
+describe("a message that cannot be sealed", () => {
+  test("waits while the reason may pass", async () => {
+    const { room, tab, device, timeline } = await aliceIn();
+    tab.sealing.refusal = new Refusal("offline");
+    await device.send(room.id, "patience");
+    await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "waiting");
+    tab.sealing.refusal = null;
+    on.server.dropSockets();
+    await eventually(() => on.server.stored.size === 1);
+  });
+
+  test("has failed with the reason if that does not pass", async () => {
+    const { room, tab, device, timeline } = await aliceIn();
+    tab.sealing.refusal = new Refusal("identity_changed");
+    await device.send(room.id, "who are you?");
+    const [row] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed"));
+    expect(row?.refused?.code).toBe("identity_changed");
+  });
+});
+
+describe("to somebody who is blocked, or blocks", () => {
+  test("nothing is written, and no request is made, offline too", async () => {
+    const { room, tab, device } = await aliceIn();
+    await device.press("block", { user: on.server.user("bob") });
+    await eventually(() => on.server.bookOf(on.server.user("alice")).version === 1);
+    await until(device.rooms, (rooms) => rooms[0]?.closed === "blocked-by-you");
+    tab.close();
+    await eventually(() => on.server.online.length === 0);
+
+    const asked = on.server.requests.length;
+    const offline = await Tab.open(on.browser, { begins: false });
+    await expect(offline.device.send(room.id, "hello")).rejects.toMatchObject({
+      code: "blocked",
+      problem: { by: "you" },
+    });
+    expect(on.server.requests).toHaveLength(asked);
+  });
+
+  test("a block counts from the press of the button", async () => {
+    const { room, tab, device } = await aliceIn();
+    tab.close();
+    await eventually(() => on.server.online.length === 0);
+    const offline = await Tab.open(on.browser, { begins: false });
+    await offline.device.press("block", { user: on.server.user("bob") });
+    await expect(offline.device.send(room.id, "hello")).rejects.toMatchObject({ code: "blocked" });
+    expect(device).toBeDefined();
+  });
+
+  test("what waits when the block comes stops there, with the reason, and does not go when it is lifted", async () => {
+    const { room, tab, device, timeline } = await aliceIn();
+    tab.sealing.refusal = new Refusal("offline");
+    await device.send(room.id, "too late");
+    await until(timeline.rows, (rows) => texts(rows).includes("too late"));
+
+    on.server.relate("alice", "bob", { blocked_by: true });
+    const [row] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed"));
+    expect(row?.refused).toMatchObject({ reason: "blocked", canSendAgain: false });
+
+    tab.sealing.refusal = null;
+    on.server.relate("alice", "bob", { blocked_by: false });
+    await until(device.rooms, (rooms) => rooms[0]?.closed === null);
+    await device.send(room.id, "a new one");
+    await eventually(() => on.server.stored.size === 1);
+    expect(on.server.sends().map((message) => body(message))).toEqual(["a new one"]);
+  });
+});
+
+test("an empty text, and one that is too long, are refused at once", async () => {
+  const { room, device } = await aliceIn();
+  await expect(device.send(room.id, " \n ")).rejects.toMatchObject({ code: "empty" });
+  await expect(device.send(room.id, "é".repeat(20_000))).rejects.toMatchObject({ code: "too_large" });
+  await device.send(room.id, "x".repeat(32_000));
+  await eventually(() => on.server.stored.size === 1);
+});
+
+test("messages of a new epoch are sealed anew before they go", async () => {
+  const { room, tab, device } = await aliceIn();
+  on.server.refuse = () => problem(503, "unavailable", { retry_after: 1 });
+  await device.send(room.id, "patience");
+  await eventually(() => on.server.sends().length === 1);
+  tab.sealing.epoch = 5;
+  on.server.put(on.server.user("alice"), {
+    kind: "epoch",
+    room: room.id,
+    epoch: 5,
+    creator: on.server.user("bob"),
+    device: on.server.user("bob"),
+    hash: "",
+  });
+  on.server.refuse = () => undefined;
+  await eventually(() => on.server.stored.size === 1);
+  expect([...on.server.stored.values()][0].epoch).toBe(5);
+  expect(tab.sealing.heards.map((entry) => entry.kind)).toContain("epoch");
+});

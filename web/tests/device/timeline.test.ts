@@ -1,0 +1,177 @@
+/** A window on a conversation: some hundred rows, whatever the room has. */
+
+import { describe, expect, test } from "vitest";
+
+import { openStore } from "../../src/store/db";
+import { eventually, until } from "./browsers";
+import { messages, stage, texts } from "./stage";
+
+const on = stage();
+
+async function withMessages(count: number) {
+  const room = on.server.room("alice", "bob", "carol");
+  for (let n = 1; n <= count; n++) on.server.says("bob", room, `${n}`);
+  const tab = await on.browser.signedIn("alice");
+  return { room, device: tab.device, tab };
+}
+
+const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, n) => `${first + n}`);
+
+describe("a window", () => {
+  test("begins at the newest rows, grows to older ones, and follows what comes", async () => {
+    const { room, device } = await withMessages(250);
+    const timeline = await device.timeline(room.id);
+    expect(texts(timeline.rows.value)).toEqual(numbers(151, 250));
+    expect(timeline.unreadFrom).toBe(2);
+    expect(timeline.hasOlder.value).toBe(true);
+
+    on.server.says("bob", room, "251");
+    await until(timeline.rows, (rows) => texts(rows).at(-1) === "251");
+    await timeline.older();
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual(numbers(1, 251));
+    expect(timeline.hasOlder.value).toBe(false);
+    expect(timeline.rows.value[0]).toMatchObject({ kind: "system", change: { what: "created", by: "alice" } });
+  });
+
+  test("that opens while messages come shows each once", async () => {
+    const { room, device, tab } = await withMessages(5);
+    for (let n = 6; n <= 15; n++) {
+      const opening = device.timeline(room.id);
+      tab.bus.tell({ type: "stored", rooms: [room.id], upTo: 0 });
+      on.server.says("bob", room, `${n}`);
+      const timeline = await opening;
+      const rows = await until(timeline.rows, (rows) => texts(rows).at(-1) === `${n}`);
+      timeline.close();
+      expect(texts(rows)).toEqual(numbers(1, n));
+    }
+  });
+
+  test("around a place does not follow what comes, until it is at the end again", async () => {
+    const { room, device } = await withMessages(300);
+    const timeline = await device.timeline(room.id);
+    await timeline.around(120);
+    expect(texts(timeline.rows.value)).toEqual(numbers(69, 168));
+    expect([timeline.hasOlder.value, timeline.hasNewer.value]).toEqual([true, true]);
+
+    on.server.says("bob", room, "301");
+    await until(device.rooms, (rooms) => rooms[0]?.preview?.text === "301");
+    expect(texts(timeline.rows.value).at(-1)).toBe("168");
+    await timeline.newer();
+    expect(texts(timeline.rows.value)).toEqual(numbers(69, 268));
+    await timeline.newer();
+    expect(timeline.hasNewer.value).toBe(false);
+    expect(texts(timeline.rows.value).at(-1)).toBe("301");
+  });
+
+  test("shows the same row as the same object, whatever else changes", async () => {
+    const { room, device } = await withMessages(20);
+    const timeline = await device.timeline(room.id);
+    const before = new Map(timeline.rows.value.map((row) => [row.key, row]));
+    on.server.says("bob", room, "21");
+    const rows = await until(timeline.rows, (rows) => texts(rows).at(-1) === "21");
+    for (const row of rows.slice(0, -1)) expect(row).toBe(before.get(row.key));
+  });
+
+  test("behind what is stored asks the server", async () => {
+    const { room, device } = await withMessages(150);
+    const db = await openStore();
+    // As while a long history is still being read.
+    const tx = db.transaction(["entries", "values"], "readwrite");
+    tx.objectStore("entries").delete(IDBKeyRange.upperBound(100));
+    tx.objectStore("values").put(101, "low");
+    await tx.done;
+    const timeline = await device.timeline(room.id);
+    expect(texts(timeline.rows.value)).toEqual(numbers(100, 150));
+    expect(timeline.hasOlder.value).toBe(true);
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual(numbers(1, 150));
+    expect(on.server.requests).toContain(`GET rooms/${room.id}/messages?limit=100&before=101`);
+    expect(await db.count("entries")).toBe(151);
+  });
+
+  test("that was closed hears nothing any more", async () => {
+    const { room, device } = await withMessages(3);
+    const timeline = await device.timeline(room.id);
+    timeline.close();
+    on.server.says("bob", room, "4");
+    await until(device.rooms, (rooms) => rooms[0]?.preview?.text === "4");
+    expect(texts(timeline.rows.value)).toEqual(numbers(1, 3));
+  });
+});
+
+describe("ticks", () => {
+  test("go by all others who were there, and say how many in a group", async () => {
+    const { room, device } = await withMessages(0);
+    const timeline = await device.timeline(room.id);
+    const id = await device.send(room.id, "who has this?");
+    const mine = () => messages(timeline.rows.value)[0];
+    await until(timeline.rows, () => mine()?.seq != null);
+    const receipt = (username: string, marks: object) => ({
+      room: room.id,
+      user: on.server.user(username),
+      device: device.account.value!.device,
+      ...marks,
+    });
+
+    on.server.tell("alice", { type: "receipts", receipts: [receipt("bob", { delivered: id })] });
+    await until(timeline.rows, () => mine()?.reached?.delivered === 1);
+    expect(mine()).toMatchObject({ ticks: "sent", reached: { delivered: 1, read: 0, of: 2 } });
+
+    on.server.tell("alice", { type: "receipts", receipts: [receipt("carol", { read: id })] });
+    await until(timeline.rows, () => mine()?.ticks === "delivered");
+    expect(mine()).toMatchObject({ reached: { delivered: 2, read: 1, of: 2 } });
+    on.server.tell("alice", { type: "receipts", receipts: [receipt("bob", { read: id })] });
+    await until(timeline.rows, () => mine()?.ticks === "read");
+    await until(device.rooms, (rooms) => rooms[0]?.preview?.ticks === "read");
+  });
+
+  test("that were missed are asked for after each connect", async () => {
+    const { room, device } = await withMessages(0);
+    const timeline = await device.timeline(room.id);
+    const id = await device.send(room.id, "who has this?");
+    await until(timeline.rows, (rows) => messages(rows)[0]?.seq != null);
+    on.server.receipts.set(
+      room.id,
+      ["bob", "carol"].map((username) => ({
+        user: on.server.user(username),
+        device: device.account.value!.device,
+        delivered: id,
+        read: null,
+      })),
+    );
+    on.server.dropSockets();
+    await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "delivered");
+  });
+
+  test("of what another device of the user's sent long ago stand in the history", async () => {
+    const room = on.server.direct("alice", "bob");
+    on.server.says("alice", room, "from the phone", { delivered: true, read: true });
+    const { device } = await on.browser.signedIn("alice");
+    const timeline = await device.timeline(room.id);
+    expect(messages(timeline.rows.value)[0]).toMatchObject({ mine: true, ticks: "read" });
+    await until(device.rooms, (rooms) => rooms[0]?.preview?.ticks === "read");
+  });
+});
+
+test("a draft is kept with its room", async () => {
+  const { room, device } = await withMessages(0);
+  device.keepDraft(room.id, "dear");
+  device.keepDraft(room.id, "dear all");
+  expect(await device.draft(room.id)).toBe("dear all");
+  const db = await openStore();
+  await eventually(async () => (await db.get("rooms", room.id))?.draft === "dear all");
+});
+
+test("rooms are sorted by what came last, and only those that changed are new objects", async () => {
+  const { device } = await withMessages(1);
+  const others = [on.server.direct("alice", "dora"), on.server.direct("alice", "emil")];
+  await until(device.rooms, (rooms) => rooms.length === 3);
+  on.server.says("dora", others[0]!, "hello");
+  await until(device.rooms, (rooms) => rooms[0]?.preview?.text === "hello");
+  on.server.says("emil", others[1]!, "hi");
+  const before = device.rooms.value.find((line) => line.id === others[0]!.id);
+  const rooms = await until(device.rooms, (rooms) => rooms[0]?.preview?.text === "hi");
+  expect(rooms.map((line) => line.others[0])).toEqual(["emil", "dora", "bob"]);
+  expect(rooms[1]).toBe(before);
+});

@@ -27,7 +27,7 @@ from kernel.batching import Committer, Stopped
 from kernel.database import TRANSIENT, Cursor, Session, is_lost
 from kernel.entries import Origin
 from kernel.errors import DomainError, InvalidInput, Overloaded, Unavailable
-from kernel.limits import BACKLOG
+from kernel.limits import BACKLOG, BACKLOG_BYTES
 from messages import log
 from messages.kinds import Kind
 from messages.log import NewMessage, Stored
@@ -89,7 +89,7 @@ class Intake:
         self._acks = acks
         self._on_acked = on_acked
         self._session = session or Session("intake")
-        self._committer: Committer[Submission] = Committer("intake", self._commit)
+        self._committer: Committer[Submission] = Committer("intake", self._commit, weigh=_weight)
         # Set by whoever watches the pending deliveries: past the bound nothing is accepted.
         self.is_full = False
         self.is_database_away = False
@@ -120,6 +120,7 @@ class Intake:
     def submit(self, submissions: Sequence[Submission]) -> list[Answer]:
         """Queue these for the next commit; answers at once those that are turned away because a bound is reached."""
         room_for = 0 if self.is_full else BACKLOG - self._committer.waiting
+        bytes_for = BACKLOG_BYTES - self._committer.weight
         taken: list[Submission] = []
         turned_away: list[Answer] = []
         for submission in submissions:
@@ -127,11 +128,12 @@ class Intake:
             waits_for = lane.turned_away.get(draft.room)
             if waits_for is not None and waits_for != draft.id:
                 turned_away.append(_refusal(submission, EarlierSendRefused(retry_after=1, waits_for=waits_for)))
-            elif len(taken) >= room_for:
+            elif len(taken) >= room_for or (weight := _weight(submission)) > bytes_for:
                 lane.turned_away[draft.room] = draft.id
                 turned_away.append(_refusal(submission, Overloaded(retry_after=2)))
             else:
                 lane.turned_away.pop(draft.room, None)
+                bytes_for -= weight
                 taken.append(submission)
         if taken:
             try:
@@ -309,6 +311,11 @@ class Intake:
         elif refused.get(draft.room) == draft.id:
             del refused[draft.room]
         return _refusal(submission, error)
+
+
+def _weight(submission: Submission) -> int:
+    """What a waiting send holds in memory, in bytes; the rest of it is small."""
+    return len(submission.draft.ciphertext)
 
 
 def _count(answers: Sequence[Answer], seconds: float) -> None:

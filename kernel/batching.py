@@ -18,17 +18,28 @@ class Stopped(Exception):
 
 
 class Committer(threading.Thread, Generic[Item]):
-    """Hands batches of items, in order of arrival, to `commit`, which must answer every item and not raise."""
+    """Hands batches of items, in order of arrival, to `commit`, which must answer every item and not raise.
 
-    def __init__(self, name: str, commit: Callable[[Sequence[Item]], None], *, most: int = 500) -> None:
+    `waiting` and `weight` are how many items wait or are being committed, and the sum of what `weigh` says of them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        commit: Callable[[Sequence[Item]], None],
+        *,
+        most: int = 500,
+        weigh: Callable[[Item], int] = lambda _: 1,
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._commit = commit
+        self._weigh = weigh
         self._most = most
         self._condition = threading.Condition()
         self._items: list[Item] = []
         self._soon: float | None = None
         self._stopping = False
-        self.waiting = 0
+        self.waiting = self.weight = 0
 
     def add(self, items: Sequence[Item]) -> None:
         """Commit these as soon as may be. Items added by one thread are committed in the order in which it added them.
@@ -40,6 +51,7 @@ class Committer(threading.Thread, Generic[Item]):
                 raise Stopped
             self._items.extend(items)
             self.waiting += len(items)
+            self.weight += sum(map(self._weigh, items))
             self._condition.notify()
 
     def poke(self) -> None:
@@ -65,6 +77,7 @@ class Committer(threading.Thread, Generic[Item]):
             finally:
                 with self._condition:
                     self.waiting -= len(batch)
+                    self.weight -= sum(map(self._weigh, batch))
 
     def stop(self, timeout: float) -> None:
         """Commit what has arrived, then end; waits at most `timeout` seconds."""

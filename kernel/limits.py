@@ -28,6 +28,7 @@ POST_MESSAGES: Final = 100  # messages in one POST or `send` frame
 MEMBERS: Final = 1_000  # of a room
 DEVICES: Final = 50  # live devices of a user
 BACKLOG: Final = 5_000  # sends waiting for the committer of one process
+BACKLOG_BYTES: Final = 33_554_432  # ciphertext of these: a thousand of the largest
 PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
 PENDING_AGE_S: Final = 600  # the oldest of them
 PAGE_ENTRIES: Final = 500
@@ -125,6 +126,7 @@ def table() -> dict[str, Any]:
         "push_quiet_s": PUSH_QUIET_S,
         "id_clock_skew_s": ID_CLOCK_SKEW_S,
         "backlog": BACKLOG,
+        "backlog_bytes": BACKLOG_BYTES,
         "pending_rows": PENDING_ROWS,
         "pending_age_s": PENDING_AGE_S,
         "rates": {name: {"burst": rate.burst, "per_second": rate.per_second} for name, rate in RATES.items()},

@@ -107,6 +107,18 @@ def test_it_knows_how_much_waits(ledger, committer):
     assert committer.waiting == 0
 
 
+def test_it_knows_how_much_that_weighs(ledger):
+    committer = Committer("test", ledger.commit, weigh=len)
+    committer.start()
+    ledger.open.clear()
+    committer.add(["one", "three"])
+    assert (committer.waiting, committer.weight) == (2, 8)
+    ledger.open.set()
+    ledger.wait_for(2)
+    committer.stop(PATIENCE_S)
+    assert (committer.waiting, committer.weight) == (0, 0)
+
+
 def test_poked_it_commits_even_nothing(ledger, committer):
     committer.poke()
     with ledger.news:

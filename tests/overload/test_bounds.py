@@ -1,6 +1,8 @@
 """Past a stated bound sends are refused for the time being, at once and with a time to come back; afterwards all is as before."""
 
-from kernel.limits import BACKLOG
+import psutil
+
+from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES
 from tests.cast import Cast
 from tests.overload.crowd import comes_true
 
@@ -82,5 +84,36 @@ async def test_the_committers_backlog_is_bounded_and_sends_beyond_come_later_in_
                 await his.messages(1 + BACKLOG, patience_s=60)
             async with alice.phone.socket(url=system.url) as mine:
                 await repeated(mine, drafts)
+            got = [entry["id"] for entry in await his.messages(1 + len(drafts), patience_s=60)]
+        assert got[1:] == [draft["id"] for draft in drafts]
+
+
+async def test_the_largest_sends_are_bounded_by_what_they_hold_in_memory(private_system):
+    system = private_system(web=1)
+    web = psutil.Process(system.parts["web-1"].pid)
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        most = BACKLOG_BYTES // BODY_BYTES
+        async with alice.phone.socket(url=system.url) as mine:
+            await mine.sends(alice.phone.message(room, BODY))
+            drafts = [alice.phone.message(room, b"x" * BODY_BYTES) for _ in range(most + 200)]
+            before = web.memory_info().rss
+            system.freeze("postgres")
+            try:
+                for draft in drafts:
+                    await mine.send("send", messages=[draft])
+                problems = await refused(mine, 100)
+                grown = web.memory_info().rss - before
+            finally:
+                system.thaw("postgres")
+        assert problems[0]["code"] == "overloaded"
+        assert problems[0]["id"] in {draft["id"] for draft in drafts[most - 1 :]}
+        assert grown <= 100 * 2**20, f"{grown / 2**20:.0f} MiB"
+        async with bob.phone.socket(url=system.url) as his:
+            await his.messages(1 + most, patience_s=60)
+            async with alice.phone.socket(url=system.url) as mine:
+                for draft in drafts:
+                    await mine.sends(draft)
             got = [entry["id"] for entry in await his.messages(1 + len(drafts), patience_s=60)]
         assert got[1:] == [draft["id"] for draft in drafts]

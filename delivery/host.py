@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +21,7 @@ from delivery import frames, measuring
 from delivery.evacuation import Evacuation
 from delivery.push import HOSTS_KEPT_S, group_of
 from delivery.registry import Facts, NoHost, Registry, RegistryAway
+from delivery.routes import Routes
 from kernel import metrics
 from kernel.database import Readers
 from kernel.entries import Entry, origin
@@ -77,17 +77,12 @@ class Host:
         self._evacuation: Evacuation | None = None
         self._readers = readers
         self._sockets: dict[str, set[Socket]] = {}
-        # Users whose route is known to be published; more may be.
-        self._routed: set[str] = set()
-        # Who has come or gone since routes were published last, with where to note that it is done.
-        self._changed: deque[tuple[str, list[bool]]] = deque()
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
         # The loop keeps only weak references to its tasks.
         self._flushes: set[asyncio.Future[None]] = set()
-        # Users who have gone and whose route could not be taken away. Of the registry's thread.
-        self._left_behind: set[str] = set()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="registry")
+        self._routes = Routes(host=id, registry=registry, threads=self._threads, here=self._sockets.keys())
         self._beaten = 0.0
         self.layer_is_up = False
 
@@ -179,34 +174,8 @@ class Host:
         self._count += 1
         metrics.SOCKETS.set(self._count)
         metrics.SOCKETS_OPENED.inc()
-        if socket.user not in self._routed:
-            done: list[bool] = []
-            self._changed.append((socket.user, done))
-            await self._in_thread(self._publish_routes)
-            if done and socket.user in self._sockets:
-                self._routed.add(socket.user)
-
-    def _publish_routes(self) -> None:
-        """In the registry's thread: the routes of all who have come or gone, so that a crowd is one call and not thousands.
-
-        Who is here is asked only now: what has changed since is in the queue again, for the next turn.
-        """
-        batch = []
-        while self._changed:
-            batch.append(self._changed.popleft())
-        users = {user for user, _ in batch} | self._left_behind
-        if not users:
-            return
-        here = {user for user in users if user in self._sockets}
-        self._left_behind = users - here
-        try:
-            self._registry.route(self.id, add=here, remove=users - here)
-        except RegistryAway:
-            logger.debug("routes stay as they are until the next renewal")
-            return
-        self._left_behind = set()
-        for _, done in batch:
-            done.append(True)
+        if socket.user not in self._routes:
+            await self._routes.came({socket.user})
 
     def leave(self, socket: Socket) -> None:
         """Forget the socket, and the route with the user's last one."""
@@ -218,9 +187,7 @@ class Host:
         metrics.SOCKETS.set(self._count)
         if not sockets:
             del self._sockets[socket.user]
-            self._routed.discard(socket.user)
-            self._changed.append((socket.user, []))
-            self._threads.submit(self._publish_routes)
+            self._routes.left(socket.user)
 
     def close_device(self, device: UUID, code: int) -> None:
         """Hang up every socket of this device (it was revoked)."""
@@ -395,15 +362,9 @@ class Host:
                     # What an earlier process of this name and number has left: in a container each has the same.
                     await self._in_thread(self._registry.leave, self.id)
                     has_begun = True
-                known, drain_s = await self._in_thread(self._registry.renew, self.id, self._facts_now())
+                is_known, drain_s = await self._in_thread(self._registry.renew, self.id, self._facts_now())
                 self._drain(drain_s)
-                if not known:
-                    self._routed.clear()
-                missing, done = self._sockets.keys() - self._routed, list[bool]()
-                self._changed.extend((user, done) for user in missing)
-                await self._in_thread(self._publish_routes)
-                if done:
-                    self._routed |= missing & self._sockets.keys()
+                if await self._routes.renewed(is_known=is_known):
                     # Pushes of the time without routes went nowhere; workers may not know this host for a moment yet.
                     await self._compare_once()
                     await asyncio.sleep(HOSTS_KEPT_S + 0.2)

@@ -41,10 +41,31 @@ class Phone:
         pass
 
 
+class Watched(ValkeyRegistry):
+    """Notes how many routes each call adds and takes away; away if told so."""
+
+    def __init__(self):
+        super().__init__()
+        self.added, self.removed, self.is_away = [], [], False
+
+    def route(self, host, *, add=(), remove=()):
+        if self.is_away:
+            raise RegistryAway
+        add, remove = list(add), list(remove)
+        super().route(host, add=add, remove=remove)
+        self.added.append(len(add))
+        self.removed += [len(remove)] if remove else []
+
+
 @pytest.fixture
-async def host():
+def registry():
+    return Watched()
+
+
+@pytest.fixture
+async def host(registry):
     readers = Readers(1)
-    made = Host(id=f"test.{uuid7()}", facts=Facts(url="http://127.0.0.1:1"), registry=ValkeyRegistry(), readers=readers)
+    made = Host(id=f"test.{uuid7()}", facts=Facts(url="http://127.0.0.1:1"), registry=registry, readers=readers)
     yield made
     await made.stop(1012)
     readers.close()
@@ -88,33 +109,19 @@ async def test_a_tick_that_fails_is_followed_by_others(host):
     await until(lambda: len(ticks) > 3 and alice.ticks)
 
 
-async def test_the_routes_of_a_crowd_are_published_together(host):
-    calls, crowd = [], [Phone(str(uuid7())) for _ in range(300)]
-
-    class Counting(ValkeyRegistry):
-        def route(self, host, *, add=(), remove=()):
-            calls.append(len(list(add)))
-            super().route(host, add=add, remove=remove)
-
-    host._registry = Counting()
+async def test_the_routes_of_a_crowd_are_published_together(host, registry):
+    crowd = [Phone(str(uuid7())) for _ in range(300)]
     host.start(lambda now: None)
     await asyncio.gather(*map(host.enter, crowd))
 
-    assert len(calls) < 100, calls
+    assert len(registry.added) < 100, registry.added
     users = {phone.user for phone in crowd}
     assert ValkeyRegistry().holding([host.id], users) == {host.id: users}
 
 
-async def test_a_crowd_that_goes_does_not_hold_up_the_lease(host):
+async def test_a_crowd_that_goes_does_not_hold_up_the_lease(host, registry):
     """Thousands of sockets end together, when a load balancer dies, say: what they ask of the registry is one call."""
-    calls, crowd = [], [Phone(str(uuid7())) for _ in range(300)]
-
-    class Counting(ValkeyRegistry):
-        def route(self, host, *, add=(), remove=()):
-            super().route(host, add=add, remove=(gone := list(remove)))
-            calls.extend([len(gone)] if gone else [])
-
-    host._registry = Counting()
+    crowd = [Phone(str(uuid7())) for _ in range(300)]
     host.start(lambda now: None)
     await asyncio.gather(*map(host.enter, crowd))
     held, busy = threading.Event(), threading.Event()
@@ -128,7 +135,7 @@ async def test_a_crowd_that_goes_does_not_hold_up_the_lease(host):
     busy.set()
     await coming
 
-    assert calls == [299]
+    assert registry.removed == [299]
     users = {phone.user for phone in crowd}
     assert ValkeyRegistry().holding([host.id], users) == {host.id: {crowd[0].user}}
 
@@ -150,30 +157,31 @@ async def test_who_came_and_went_while_the_registry_was_slow_leaves_no_route(hos
     assert ValkeyRegistry().holding([host.id], [alice.user, bob.user]) == {host.id: set()}
 
 
-async def test_a_route_that_could_not_be_taken_away_goes_with_a_later_renewal(host):
+async def test_a_route_that_could_not_be_taken_away_goes_with_a_later_renewal(host, registry):
     """Else the user would count here, and be sent here, for as long as the host lives."""
-
-    class Flaky(ValkeyRegistry):
-        away = False
-
-        def route(self, host, *, add=(), remove=()):
-            if self.away:
-                raise RegistryAway
-            super().route(host, add=add, remove=remove)
-
     alice, bob = (Phone(str(uuid7())) for _ in range(2))
-    registry = host._registry = Flaky()
     host.start(lambda now: None)
     await host.enter(alice)
     await host.enter(bob)
-    registry.away = True
+    registry.is_away = True
     host.leave(alice)
     host.leave(bob)
     await host._in_thread(lambda: None)  # whatever was asked of the registry has been tried
-    registry.away = False
+    registry.is_away = False
     await host.enter(bob)
 
     await until(lambda: registry.holding([host.id], [alice.user, bob.user]) == {host.id: {bob.user}})
+
+
+async def test_a_route_that_could_not_be_published_comes_with_a_later_renewal(host, registry):
+    alice = Phone(str(uuid7()))
+    host.start(lambda now: None)
+    registry.is_away = True
+    await host.enter(alice)
+    assert ValkeyRegistry().holding([host.id], [alice.user]) == {host.id: set()}
+    registry.is_away = False
+
+    await until(lambda: registry.holding([host.id], [alice.user]) == {host.id: {alice.user}})
 
 
 async def test_what_a_process_of_the_same_name_and_number_left_behind_is_cleared_away(host):

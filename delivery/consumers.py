@@ -15,6 +15,7 @@ from uuid import UUID
 
 from delivery import blocks, doors, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
+from delivery.lane import Lane
 from delivery.services import Answered, Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
 from kernel import metrics, rates
@@ -24,9 +25,6 @@ from kernel.limits import HELLO_S, TYPING_S, UNSENT_BYTES, UNSENT_MOST_BYTES, WI
 from messages import log
 
 logger = logging.getLogger(__name__)
-
-# In how many rooms sends of one socket may wait for one that was over the rate, before it is hung up.
-TURNED_AWAY_ROOMS = 1_000
 
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
@@ -42,16 +40,13 @@ def bind(surroundings: Surroundings | None) -> None:
     _surroundings = surroundings
 
 
-class SocketConsumer:
+class SocketConsumer(Lane):
     """The ASGI application of one socket; also a `host.Socket` and a lane of the intake."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.user = ""
         self.device = ""
-        # The lane of chat.intake: sends that were refused for the time being, by room.
-        self.refused: dict[str, str] = {}
-        self.turned_away: dict[str, str] = {}
-        self.outdated: dict[str, int] = {}
         self._session: Session | None = None
         self._out: list[str] = []
         self._closing: int | None = None
@@ -216,34 +211,21 @@ class SocketConsumer:
         self._hang_up_if_stuck()
 
     def _turn_away(self, frame: frames.Send, wait: float) -> None:
-        """Over the rate: as behind any refusal for the time being, later sends in these rooms wait for these."""
+        """Over the rate."""
         for raw in frame.messages:
-            named = isinstance(raw, dict) and isinstance(raw.get("id"), str) and isinstance(raw.get("room"), str)
-            if named:
-                self.turned_away.setdefault(raw["room"][:36], raw["id"][:36])
-            fields = {"id": raw["id"][:36]} if named else {}
-            self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000, **fields), frame.ref)
+            named = self.turn_away(raw)
+            self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000, **named), frame.ref)
         metrics.refused([TooManyRequests.code] * len(frame.messages))
-        if len(self.turned_away) > TURNED_AWAY_ROOMS:
-            self.hang_up(CloseCode.RATE_LIMITED)
         self._bear()
         self._hang_up_if_stuck()
+
+    def _hang_up_if_stuck(self) -> None:
+        if self.is_stuck:
+            self.hang_up(CloseCode.RATE_LIMITED)
 
     def _bear(self) -> None:
         """One more frame was refused. That costs as much as serving it, so who goes on and on is hung up."""
         if self._refused_frame_rate.take(1, time.monotonic()):
-            self.hang_up(CloseCode.RATE_LIMITED)
-
-    def _hang_up_if_stuck(self) -> None:
-        """End a socket on which two sends of one room wait for each other, so that the next begins with the first.
-
-        One was refused by the committer and a later one had been turned away before it: the first may not pass before
-        the later one is repeated, nor that one before the first.
-        """
-        if not self.turned_away:
-            return
-        refused = dict(self.refused)  # a copy: the committer's thread changes it
-        if any(refused.get(room, id) != id for room, id in self.turned_away.items()):
             self.hang_up(CloseCode.RATE_LIMITED)
 
     def _typing(self, frame: frames.Typing) -> None:
@@ -294,7 +276,7 @@ class SocketConsumer:
     # --- answers of the intake -------------------------------------------------------------------------------------------
 
     def answered(self, answers: Sequence[Answered]) -> None:
-        """The intake's lane: called in the committer's thread, after the commit."""
+        """See `Lane.answered`."""
         self._around.services.call_soon(lambda: self._answer(answers, flush=True))
 
     def _answer(self, answers: Sequence[Answered], *, flush: bool = False) -> None:

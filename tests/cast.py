@@ -14,7 +14,7 @@ import json
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 from uuid import UUID
@@ -52,6 +52,14 @@ async def until(true: Callable[[], Any], what: str = "", patience_s: float = PAT
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, 0.01)
     return answer
+
+
+async def comes_true(ask: Callable[[], Awaitable[bool]], what: str, patience_s: float = 30.0) -> None:
+    """Ask again and again until the answer is yes."""
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while not await ask():
+        assert asyncio.get_running_loop().time() < deadline, f"not within {patience_s:.0f} s: {what}"
+        await asyncio.sleep(0.1)
 
 
 class Cast:

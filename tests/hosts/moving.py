@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
@@ -13,7 +14,7 @@ from client import Client
 from client.protocol.ids import RoomId
 from config.supervisor.processes import Wish
 from config.supervisor.system import CHECKOUT, System
-from tests.cast import until
+from tests.cast import comes_true, until
 from tests.client.conftest import bodies, live
 from tests.client.plain import Plain
 
@@ -107,6 +108,15 @@ def manage(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "manage.py", *arguments], cwd=CHECKOUT, env=system.environment, capture_output=True, text=True,
         timeout=90,
     )  # fmt: skip
+
+
+async def hosts_are(system: System, are_so: Callable[[set[str]], bool], what: str) -> None:
+    """Wait until the words of `manage.py hosts` are so."""
+
+    async def listed() -> bool:
+        return are_so(set((await asyncio.to_thread(manage, system, "hosts")).stdout.split()))
+
+    await comes_true(listed, what)
 
 
 def dies_for_good(system: System, part: str) -> None:

@@ -9,7 +9,7 @@ import redis
 
 from tests.cast import Cast, until
 from tests.hosts.conftest import assignment
-from tests.hosts.moving import Crowd, dies_for_good, manage
+from tests.hosts.moving import Crowd, dies_for_good, hosts_are, manage
 from tests.services import services
 
 REASSIGNED_S = 5.0
@@ -91,7 +91,7 @@ async def test_after_kill_9_the_users_of_a_host_are_elsewhere_and_receive_within
         assert await crowd.ends() > 50
     async with Cast(three.url) as cast:
         people = [await cast.person(f"user{n}") for n in range(6)]
-        await until(lambda: host not in manage(three, "hosts").stdout, "the lease's end")
+        await hosts_are(three, lambda words: host not in words, "the lease's end")
         assert host not in {(await assignment(person.phone))["host"] for person in people}
     three.start_part(killed)
     await asyncio.to_thread(three.wait_ready, killed)
@@ -154,7 +154,7 @@ async def test_a_host_whose_lease_vanished_publishes_again_and_pushes_come(three
         for _ in range(3):
             await crowd.heard(crowd.people)
         every = {crowd.host_of(part) for part in ("web-1", "web-2", "web-3")}
-        await until(lambda: every <= set(manage(three, "hosts").stdout.split()), "all hosts")
+        await hosts_are(three, lambda words: every <= words, "all hosts")
         assert await crowd.ends() > 20
 
 

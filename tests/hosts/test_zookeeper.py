@@ -12,7 +12,7 @@ from delivery.registry.zookeeper import ZooKeeperRegistry
 from kernel.ids import uuid7
 from tests.cast import until
 from tests.hosts import zookeeper
-from tests.hosts.moving import Crowd, dies_for_good, manage
+from tests.hosts.moving import Crowd, dies_for_good, hosts_are, manage
 from tests.hosts.registries import facts, wait_until
 from tests.services import services
 
@@ -54,7 +54,7 @@ async def test_hosts_live_drain_and_die_in_zookeeper(private_system, tmp_path):
         received = time.monotonic() - began
         print(f"\nZooKeeper, after kill -9: all received after {received:.1f} s")
         assert received < 5
-        await until(lambda: host not in manage(system, "hosts").stdout, "the session's end")
+        await hosts_are(system, lambda words: host not in words, "the session's end")
         assert await crowd.ends() > 50
 
 
@@ -78,7 +78,7 @@ async def test_people_talk_on_while_zookeeper_is_away_and_hosts_come_back_to_it(
         await asyncio.to_thread(own_server.start)
 
         both = {crowd.host_of("web-1"), crowd.host_of("web-2")}
-        await until(lambda: both <= set(manage(system, "hosts").stdout.split()), "both hosts", 30)
+        await hosts_are(system, lambda words: both <= words, "both hosts")
         await crowd.heard(crowd.people)
         assert await crowd.ends() > 20
 

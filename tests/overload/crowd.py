@@ -1,12 +1,11 @@
 """Clients that open a socket, are welcomed, and from then on read nothing: what comes stays with the server."""
 
-import asyncio
 import base64
 import json
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -134,11 +133,3 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
-
-
-async def comes_true(ask: Callable[[], Awaitable[bool]], what: str, patience_s: float = 30.0) -> None:
-    """Ask again and again until the answer is yes."""
-    deadline = asyncio.get_running_loop().time() + patience_s
-    while not await ask():
-        assert asyncio.get_running_loop().time() < deadline, f"not within {patience_s:.0f} s: {what}"
-        await asyncio.sleep(0.1)

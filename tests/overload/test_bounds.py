@@ -3,8 +3,7 @@
 import psutil
 
 from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES
-from tests.cast import Cast
-from tests.overload.crowd import comes_true
+from tests.cast import Cast, comes_true
 
 BODY = b"x" * 200
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.cast import Cast
-from tests.overload.crowd import Deaf, comes_true
+from tests.cast import Cast, comes_true
+from tests.overload.crowd import Deaf
 
 FROM_HERE, IN_ALL = 5, 8
 

@@ -1,6 +1,7 @@
 """Backing up and restoring as docs/operations.md describes it, with PostgreSQL's own programs, on a system at work."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -18,18 +19,49 @@ from tests.services import services
 from tests.up.conftest import database  # noqa: F401
 
 PROGRAMS = embedded._site_packages() / embedded.FOLDERS[0] / "bin"
+SLOT = "streamed_log"
+# The server may take a moment to see that the receiver has gone.
+DROP = f"""
+SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND active;
+SELECT pg_drop_replication_slot('{SLOT}')
+"""
 SECRET = {"SECRET_KEY": "a key that the restored system must have as well, of 50 characters"}
+
+
+def at(url):
+    """The environment in which PostgreSQL's programs find this server."""
+    parts = urlsplit(url)
+    query = {name: value for name, (value, *_) in parse_qs(parts.query).items()}
+    return os.environ | {
+        "PGHOST": query.get("host", parts.hostname or ""), "PGPORT": query.get("port", str(parts.port)),
+        "PGUSER": parts.username, "PGPASSWORD": parts.password,
+    }  # fmt: skip
 
 
 def postgres(program, *arguments, url):
     """Run one of PostgreSQL's programs against this server."""
-    parts = urlsplit(url)
-    query = {name: value for name, (value, *_) in parse_qs(parts.query).items()}
-    environment = os.environ | {
-        "PGHOST": query.get("host", parts.hostname or ""), "PGPORT": query.get("port", str(parts.port)),
-        "PGUSER": parts.username, "PGPASSWORD": parts.password,
-    }  # fmt: skip
-    return subprocess.run([PROGRAMS / program, *arguments], env=environment, check=True, capture_output=True, text=True)
+    return subprocess.run([PROGRAMS / program, *arguments], env=at(url), check=True, capture_output=True, text=True)
+
+
+@contextlib.contextmanager
+def receiving(url, log):
+    """pg_receivewal writes this server's log into a folder, from a slot of its own; neither outlives this."""
+    # What the receiver lacks is kept for it: without a slot the server throws away what a slow one has not begun to read.
+    _asked(url, f"SELECT pg_create_physical_replication_slot('{SLOT}', true)")
+    command = [PROGRAMS / "pg_receivewal", f"--directory={log}", f"--slot={SLOT}", "--synchronous", "--no-loop"]
+    receiver = subprocess.Popen(command, env=at(url), stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        receiver.terminate()
+        try:
+            receiver.wait(10)
+        except subprocess.TimeoutExpired:
+            receiver.kill()
+            receiver.wait()
+        # A server that is down by now has lost its disk, and the slot with it.
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _asked(url, DROP)
 
 
 def manage(system, *arguments):
@@ -88,41 +120,25 @@ async def test_with_its_log_streamed_a_lost_disk_loses_nothing(private_system, t
     copy = services().folder / "base-backup"
     log = services().folder / "streamed-log"
     log.mkdir()
-    streaming = None
     async with Cast(system.url) as cast:
         alice, bob = await cast.people("alice", "bob")
         room = await alice.direct_room(bob)
         await alice.sends(room, b"before the backup")
-        parts = urlsplit(system.database_url)
-        query = {name: value for name, (value, *_) in parse_qs(parts.query).items()}
-        environment = os.environ | {
-            "PGHOST": query["host"], "PGPORT": query["port"], "PGUSER": parts.username, "PGPASSWORD": parts.password,
-        }  # fmt: skip
-        # What the receiver lacks is kept for it: without a slot the server throws away what a slow one has not begun to read.
-        slot = "SELECT pg_create_physical_replication_slot('streamed_log', true)"
-        postgres("psql", "-Atc", slot, "letterlock", url=system.database_url)
-        receive = [
-            PROGRAMS / "pg_receivewal",
-            f"--directory={log}",
-            "--slot=streamed_log",
-            "--synchronous",
-            "--no-loop",
-        ]
-        streaming = subprocess.Popen(receive, env=environment, stderr=subprocess.DEVNULL)
-        postgres("pg_basebackup", f"--pgdata={copy}", "--wal-method=none", "--checkpoint=fast", url=system.database_url)
-        for number in range(100):
-            await alice.sends(room, b"since the backup %d" % number)
-        sent = await bodies(alice.phone)
-        assert len(sent) == 101
-        await until(lambda: (log / _newest(log)).stat().st_size)
-        # What was committed has been told to the receiver before it ends.
-        position = postgres("psql", "-Atc", "SELECT pg_current_wal_flush_lsn()", "letterlock", url=system.database_url)
-        await asyncio.to_thread(_until_received, system.database_url, position.stdout.strip())
-        data = _data_of(system)
-        system.kill("postgres", signal.SIGKILL)
-        system.stop_part("postgres")
-        streaming.terminate()
-        streaming.wait(10)
+        with receiving(system.database_url, log):
+            postgres(
+                "pg_basebackup", f"--pgdata={copy}", "--wal-method=none", "--checkpoint=fast", url=system.database_url
+            )
+            for number in range(100):
+                await alice.sends(room, b"since the backup %d" % number)
+            sent = await bodies(alice.phone)
+            assert len(sent) == 101
+            await until(lambda: (log / _newest(log)).stat().st_size)
+            # What was committed has been told to the receiver before it ends.
+            position = _asked(system.database_url, "SELECT pg_current_wal_flush_lsn()")
+            await asyncio.to_thread(_until_received, system.database_url, position)
+            data = Path(_asked(system.database_url, "SHOW data_directory"))
+            system.kill("postgres", signal.SIGKILL)
+            system.stop_part("postgres")
 
         owner = data.stat()
         shutil.rmtree(data)
@@ -146,13 +162,11 @@ def _newest(log):
 
 
 def _until_received(url, position):
-    statement = f"SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= '{position}'"
     for _ in range(600):
-        if postgres("psql", "-Atc", statement, "letterlock", url=url).stdout.strip() != "0":
+        if _asked(url, f"SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= '{position}'") != "0":
             return
     pytest.fail("the log was not received")
 
 
-def _data_of(system):
-    directory = postgres("psql", "-Atc", "SHOW data_directory", "letterlock", url=system.database_url)
-    return Path(directory.stdout.strip())
+def _asked(url, statement):
+    return postgres("psql", "-Atc", statement, "letterlock", url=url).stdout.strip()

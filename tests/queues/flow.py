@@ -73,7 +73,8 @@ class Talk:
         if entry["room"] == self.room:
             self.got.append((int(unb64(entry["ciphertext"]).split()[0]), time.monotonic()))
 
-    async def run(self, over):
+    async def run(self, over, wait_s=0.0):
+        await asyncio.sleep(wait_s)
         due = time.monotonic()
         while not over.is_set():
             due += self.every_s
@@ -100,10 +101,13 @@ class Talk:
 
 
 class Flow:
-    """`async with Flow(cast, talks, per_second, at_once=…) as flow`: writes until its end, then waits until all have come."""
+    """`async with Flow(cast, talks, per_second, at_once=…) as flow`: writes until its end, then waits until all have come.
 
-    def __init__(self, cast, pairs, per_second, *, at_once=1, size=200, urls=()):
-        self.cast, self.pairs, self.at_once, self.size = cast, pairs, at_once, size
+    The writers write in step, or one after the other (`in_step=False`): then no two messages share a fate by being sent at once.
+    """
+
+    def __init__(self, cast, pairs, per_second, *, at_once=1, size=200, urls=(), in_step=True):
+        self.cast, self.pairs, self.at_once, self.size, self.in_step = cast, pairs, at_once, size, in_step
         self.every_s = pairs * at_once / per_second
         self.urls = list(urls) or [cast.url]
         self.talks, self._over = [], asyncio.Event()
@@ -115,7 +119,8 @@ class Flow:
             self.talks.append(Talk(writer, reader, room, self.every_s, self.at_once, self.size))
             await self.talks[-1].open(self.urls)
         self.began = time.monotonic()
-        self._work = [asyncio.create_task(talk.run(self._over)) for talk in self.talks]
+        apart_s = 0.0 if self.in_step else self.every_s / self.pairs
+        self._work = [asyncio.create_task(talk.run(self._over, n * apart_s)) for n, talk in enumerate(self.talks)]
         return self
 
     async def __aexit__(self, kind, *_):
@@ -152,11 +157,12 @@ class Flow:
             assert len(talk.out.accepted) == len(talk.ids)
             assert [number for number, _ in talk.got] == list(range(len(talk.ids)))
 
-    def latencies(self, since, until=float("inf")):
-        """Seconds from the send to the reader, of what was sent in this time and has come; sorted."""
+    def latencies(self, since, until=float("inf"), *, to=lambda reader: True):
+        """Seconds from the send to the reader, of what was sent in this time and has come, to these readers; sorted."""
         return sorted(
             at - talk.sent_at[number]
             for talk in self.talks
+            if to(talk.reader)
             for number, at in talk.got
             if since <= talk.sent_at[number] < until
         )

@@ -6,15 +6,16 @@ import time
 
 import psycopg2
 
+from delivery.slots import slot_of
 from tests.cast import Cast, until
 from tests.queues.commands import queues
 from tests.queues.flow import Flow, figures, quantile
 
-CALM_S, HOT_S = 5.0, 4.0
+CALM_S, HOT_S = 20.0, 4.0
 WINDOW_S = 2.0
 HELD_S = 0.25
 WITHIN_S = 5.0
-AFTER_S = WITHIN_S + WINDOW_S + 1.0
+AFTER_S = 10.0
 
 
 class Hold(threading.Thread):
@@ -44,44 +45,53 @@ class Hold(threading.Thread):
 
 
 async def test_isolating_a_hot_recipient_gives_the_others_their_speed_back(private_system):
+    """Others' p99 is back under twice its baseline within 5 s, counted from when `manage.py queues isolate` is given.
+
+    The others write 40 messages a second, one after the other, to mailboxes that nobody holds; 50 a second go to Bob. The
+    *baseline* is the p99 of what the others send in 20 s before anybody holds Bob's mailbox (800 messages). Against it stands
+    the p99 of what they send from 5 s after the command on, for 10 s (400 messages). The start of the command's own process is
+    within the 5 s, and that of a worker for Bob's new group. What else the machine does must be the same throughout: this runs
+    alone. Printed besides: after how long each two seconds that begin then or later are under twice the baseline. These have
+    80 messages, so that is their worst, and no promise. Whose slot is Bob's goes with him, one user in 64: such a reader among
+    the others is not counted.
+    """
     system = private_system(web=1, workers=1)
     async with Cast(system.url) as cast:
         # The others' flow ends last, and the hot one's begins first: Bob has a mailbox before it is held.
-        async with Flow(cast, 8, 40.0) as others, Flow(cast, 1, 50.0, at_once=5) as hot:
+        async with Flow(cast, 8, 40.0, in_step=False) as others, Flow(cast, 1, 50.0, at_once=5) as hot:
             (bob,) = hot.readers
             await until(lambda: hot.talks[0].got, "Bob's first message")
             calm = await lasting(CALM_S)
             with Hold(system.database_url, bob.id):
                 flooded = await lasting(HOT_S)
+                given = time.monotonic()
                 said = await queues(system, "isolate", bob.id)
-                isolated = await lasting(AFTER_S)
-            await lasting(1.0)
-            calm_again = await lasting(CALM_S)
+                answered = time.monotonic() - given
+                await lasting(given + WITHIN_S + AFTER_S - time.monotonic())
 
     others.check()
     hot.check()
+
+    def waits(*span):
+        return others.latencies(*span, to=lambda reader: slot_of(reader.id) != slot_of(bob.id))
+
+    def p99(*span):
+        return quantile(waits(*span), 0.99)
+
     assert "alone in group 1" in said
-    calm_p99 = max(quantile(others.latencies(*span), 0.99) for span in (calm, calm_again))
-    hot_p99 = quantile(others.latencies(*flooded), 0.99)
-    back = next(
-        (
-            at / 10
-            for at in range(round((AFTER_S - WINDOW_S) * 10))
-            if quantile(others.latencies(isolated[0] + at / 10, isolated[0] + at / 10 + WINDOW_S), 0.99) < 2 * calm_p99
-        ),
-        AFTER_S,
-    )
+    after = (given + WITHIN_S, given + WITHIN_S + AFTER_S)
+    baseline = p99(*calm)
+    starts = [at / 10 for at in range(round((WITHIN_S + AFTER_S - WINDOW_S) * 10))]
+    slow = [at for at in starts if p99(given + at, given + at + WINDOW_S) >= 2 * baseline]
+    print(f"others, before: {figures(waits(*calm))}")
+    print(f"with a hot recipient: {figures(waits(*flooded))}")
+    print(f"from {WITHIN_S:.0f} s after the command: {figures(waits(*after))}; it took {answered:.1f} s itself")
     print(
-        f"others, before: {figures(others.latencies(*calm))}; with a hot recipient: {figures(others.latencies(*flooded))}"
+        f"every {WINDOW_S:.0f} s under twice the p99 of before: from {max(slow, default=-0.1) + 0.1:.1f} s after the command"
     )
-    print(
-        f"isolated, under twice the p99 of before after {back:.1f} s: {figures(others.latencies(isolated[0] + back, isolated[1]))}"
-    )
-    print(
-        f"calm again: {figures(others.latencies(*calm_again))}; the hot one meanwhile: {figures(hot.latencies(*isolated))}"
-    )
-    assert hot_p99 > HELD_S / 2
-    assert back < WITHIN_S
+    print(f"the hot one from then: {figures(hot.latencies(*after))}")
+    assert p99(*flooded) > HELD_S / 2
+    assert p99(*after) < 2 * baseline
 
 
 async def lasting(seconds):

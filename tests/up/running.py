@@ -1,5 +1,6 @@
 """`manage.py up` as somebody runs it: a process of its own, whose output is read as a person would."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -7,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import psutil
 
@@ -17,6 +19,8 @@ from config.supervisor.system import CHECKOUT
 from tests.services import FOREIGN, services
 
 START_S = 150
+
+Told = TypeVar("Told")
 
 
 class Up:
@@ -94,11 +98,7 @@ class Up:
     def family(self) -> dict[str, psutil.Process]:
         """Its children by what they are."""
         found = {}
-        for child in psutil.Process(self.process.pid).children():
-            try:
-                command = " ".join(child.cmdline())
-            except psutil.Error:  # it has just died
-                continue
+        for child, command in commands(psutil.Process(self.process.pid).children()):
             found |= {name: child for name, mark in MARKS.items() if mark in command}
         return found
 
@@ -134,6 +134,23 @@ MARKS = {
     "worker": "manage.py worker",
     "beat": " beat ",
 }
+
+
+def living(processes: Iterable[psutil.Process], ask: Callable[[psutil.Process], Told]) -> list[Told]:
+    """What those processes answer that still live.
+
+    Among all that `up` has started there are always some about to end: PostgreSQL has a process for each session.
+    """
+    told = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie's exception is one of these, too
+            told.append(ask(process))
+    return told
+
+
+def commands(processes: Iterable[psutil.Process]) -> list[tuple[psutil.Process, str]]:
+    """Those that still live, each with its command line."""
+    return living(processes, lambda process: (process, " ".join(process.cmdline())))
 
 
 def gone(processes: list[psutil.Process], seconds: float = 5) -> list[psutil.Process]:

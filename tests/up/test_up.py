@@ -10,7 +10,7 @@ import pytest
 
 from config.supervisor import ports
 from tests.cast import until
-from tests.up.running import Up, files_below, gone
+from tests.up.running import Up, commands, files_below, gone, living
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ class TestRunning:
     def test_everything_listens_on_loopback_only(self, up):
         listening = [
             connection.laddr.ip
-            for process in up.everybody()
-            for connection in process.net_connections("inet")
+            for connections in living(up.everybody(), lambda process: process.net_connections("inet"))
+            for connection in connections
             if connection.status == psutil.CONN_LISTEN
         ]
 
@@ -58,7 +58,7 @@ class TestRunning:
 
     def test_no_password_is_on_a_command_line_or_in_the_output(self, up):
         secrets = [path.read_text() for path in files_below(up.var / "secrets")]
-        shown = "\n".join(up.lines) + "\n".join(" ".join(process.cmdline()) for process in up.everybody())
+        shown = "\n".join(up.lines) + "\n".join(command for _, command in commands(up.everybody()))
 
         assert not [secret for secret in secrets if secret in shown]
 
@@ -139,7 +139,7 @@ class TestSeveral:
 
             assert hosts == ["web-1", "web-2"]
             started = up.everybody()
-            assert sum("manage.py worker" in " ".join(process.cmdline()) for process in started) == 2
+            assert sum("manage.py worker" in command for _, command in commands(started)) == 2
 
             assert up.stop(signal.SIGINT) < 10
             assert gone(started, 0.5) == []

@@ -245,6 +245,7 @@ class Load:
                 self,
                 answer.json(),
                 home=made % len(self.urls),
+                asks=number % 2 == 1,
                 by_rest=made % 4 == 3,
                 is_commuter=index == 2,
                 patience_s=3.0 if made % 3 else 20.0,
@@ -284,4 +285,6 @@ def summary(phones: Sequence[Phone]) -> dict[str, int]:
         sums["refusals and repeats"] += phone.repeats
         sums["goodbyes (1012)"] += phone.goodbyes
         sums["sockets without welcome"] += phone.unwelcome
+        sums["assignments"] += phone.placed
+        sums["of them to another host"] += phone.placed_elsewhere
     return dict(sums)

@@ -26,6 +26,7 @@ IN_A_POST = 100
 POST_S = 0.2  # between the POSTs of one phone
 SILENT_S = 50.0
 HANDSHAKE_S = 5.0
+ASK_S = 3.0
 WELCOME_S = 12.0
 REFRESH_BEFORE_MS = 120_000
 
@@ -108,17 +109,30 @@ class Line(WSListener):
 
 
 class Phone:
-    """A device. `patience_s` is how long it waits for an answer before it tries another host."""
+    """A device. `patience_s` is how long it waits for an answer before it tries another host.
+
+    If it `asks`, it goes where the server assigns it (§4.5); else to the hosts in turn, and home again after a while.
+    """
 
     def __init__(
-        self, world: World, session: dict[str, Any], *, home: int, by_rest: bool, is_commuter: bool, patience_s: float
+        self,
+        world: World,
+        session: dict[str, Any],
+        *,
+        home: int,
+        asks: bool,
+        by_rest: bool,
+        is_commuter: bool,
+        patience_s: float,
     ) -> None:
         self.world, self.session = world, session
         self.user, self.id = session["user"]["id"], session["device"]["id"]
         self.log = world.ledger.devices.setdefault(self.id, DeviceLog(self.user))
         self.rooms: list[str] = []
-        self.is_commuter, self.by_rest = is_commuter, by_rest
+        self.asks, self.is_commuter, self.by_rest = asks, is_commuter, by_rest
         self.doubles = self.reconnects = self.repeats = self.goodbyes = self.unwelcome = 0
+        # How often it was told where to go, and how often that was another host than the one that told it.
+        self.placed = self.placed_elsewhere = 0
         self._home, self._patience_s = home, patience_s
         self._at = home
         self._line: Line | None = None
@@ -170,12 +184,10 @@ class Phone:
         """Be connected, for ever."""
         while True:
             await asyncio.sleep(max(0.0, self._offline_until - time.monotonic()))
-            line, self._line, self._leaving = Line(self), None, None
+            line, self._line, self._leaving = None, None, None
             try:
                 await self._refresh_if_due()
-                url = f"{self.world.urls[self._at].replace('http', 'ws', 1)}/api/v1/socket"
-                await ws_connect(lambda: line, url, websocket_handshake_timeout=HANDSHAKE_S, proxy=None)
-                self._line = line
+                self._line = line = await self._opened()
                 if not await line.welcomed(WELCOME_S):
                     self.unwelcome += 1
                     continue
@@ -183,10 +195,50 @@ class Phone:
             except (OSError, WSError, TimeoutError, httpx.HTTPError):
                 pass
             finally:
-                line.drop()
+                if line is not None:
+                    line.drop()
                 self.reconnects += 1
                 self._at = (self._at + 1) % len(self.world.urls)
             await asyncio.sleep(self._connecting.failed())
+
+    async def _opened(self) -> Line:
+        """A socket at the host in turn or, if it asks, at the one it is told; if that cannot be reached, at the one that told it."""
+        asked = self._at
+        if self.asks:
+            self._at = await self._assignment(asked)
+        if self._at != asked:
+            try:
+                return await self._dialled()
+            except (OSError, WSError, TimeoutError):
+                self._at = asked
+        return await self._dialled()
+
+    async def _dialled(self) -> Line:
+        line = Line(self)
+        url = f"{self.world.urls[self._at].replace('http', 'ws', 1)}/api/v1/socket"
+        try:
+            await ws_connect(lambda: line, url, websocket_handshake_timeout=HANDSHAKE_S, proxy=None)
+        except BaseException:
+            line.drop()
+            raise
+        return line
+
+    async def _assignment(self, asked: int) -> int:
+        """Which of the hosts one of them says; that one itself if it does not say."""
+        urls, headers = self.world.urls, {"Authorization": f"Bearer {self.session['access']}"}
+        try:
+            answer = await self.world.http.get(f"{urls[asked]}/api/v1/hosts/assignment", headers=headers, timeout=ASK_S)
+        except (OSError, httpx.HTTPError):
+            return asked
+        if answer.status_code == 401:
+            self.session["access_expires_at"] = 0
+        elif answer.status_code == 200 and (url := answer.json()["url"]) in urls:
+            self.placed += 1
+            self.placed_elsewhere += urls.index(url) != asked
+            return urls.index(url)
+        elif answer.status_code not in (429, 503):
+            self._surprise(f"assignment: {answer.status_code} {answer.text[:200]}")
+        return asked
 
     def hung_up(self, code: int | None) -> None:
         """The server said goodbye. Only a restart is a reason for it here."""
@@ -201,8 +253,8 @@ class Phone:
             self._line.drop()
 
     def go_home(self) -> bool:
-        """Move to the host it was given, if it is elsewhere."""
-        if self._line is None or self._line.log is None or self._at == self._home:
+        """Move to the host it was given, if it is elsewhere and does not ask."""
+        if self.asks or self._line is None or self._line.log is None or self._at == self._home:
             return False
         self._at = self._home - 1
         self._line.drop()

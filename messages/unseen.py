@@ -11,7 +11,7 @@ from kernel.database import number_array, uuid_array
 from messages.kinds import Kind
 from messages.models import Mailbox
 
-# Of one device the newest are looked at.
+# A look goes through so many numbers of a mailbox.
 MOST: Final = 200
 
 REACHED = """
@@ -21,15 +21,20 @@ LEFT JOIN message_log_mailbox b ON b.user_id = q.user_id
 LEFT JOIN message_log_cursor c ON c.device_id = q.device_id
 """
 
-# Others' messages that the user has not read on another device.
+# Others' messages that the user has not read on another device; the first of each sender in each room speaks for the later ones.
+# Bounded by numbers: what is read or one's own counts too, or a look would walk through all of it. Step by step by index
+# (LIMIT keeps the planner from joining whole tables).
 MESSAGES = f"""
-SELECT q.device_id, e.seq, e.room_id, m.sender_id
+SELECT q.device_id, min(e.seq), e.room_id, m.sender_id
 FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS q(device_id, user_id, seq) CROSS JOIN LATERAL (
-    SELECT * FROM message_log_entry e WHERE e.user_id = q.user_id AND e.seq > q.seq AND e.kind = {Kind.MESSAGE.value}
-    ORDER BY e.seq DESC LIMIT {MOST}) e
-JOIN message_log_message m ON m.id = e.message_id AND m.sender_id <> q.user_id
-WHERE NOT EXISTS (SELECT 1 FROM message_log_readposition r
-                  WHERE r.user_id = q.user_id AND r.room_id = e.room_id AND r.seq >= e.seq)
+    SELECT * FROM message_log_entry e
+    WHERE e.user_id = q.user_id AND e.seq > q.seq AND e.seq <= q.seq + {MOST} AND e.kind = {Kind.MESSAGE.value}
+      AND e.seq > coalesce((SELECT r.seq FROM message_log_readposition r
+                            WHERE r.user_id = q.user_id AND r.room_id = e.room_id), 0)
+    ORDER BY e.seq LIMIT {MOST}) e
+CROSS JOIN LATERAL (SELECT sender_id FROM message_log_message WHERE id = e.message_id LIMIT 1) m
+WHERE m.sender_id <> q.user_id
+GROUP BY q.device_id, e.room_id, m.sender_id
 """
 
 
@@ -41,7 +46,7 @@ class Reached(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message that a device does not have."""
+    """The first of a sender's messages in a room, among those that were looked at for a device."""
 
     device: UUID
     seq: int
@@ -67,7 +72,11 @@ def reached(pairs: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Reached]:
 
 
 def messages(asked: Sequence[tuple[UUID, UUID, int]]) -> list[Message]:
-    """Of each (device, user, seq): the user's newest messages behind `seq` that are others' and nowhere read."""
+    """Of each (device, user, seq): the messages behind `seq` that are others' and nowhere read, one of each sender in each room.
+
+    It looks at the `MOST` numbers behind `seq` and no further, whatever is in them: a mailbox costs that many steps at most.
+    For what lies behind them ask again from there.
+    """
     columns = (uuid_array(one for one, _, _ in asked), uuid_array(user for _, user, _ in asked))
     with connection.cursor() as cursor:
         cursor.execute(MESSAGES, (*columns, number_array(seq for _, _, seq in asked)))

@@ -51,6 +51,7 @@ class Decision(Enum):
     RING = auto()
     LATER = auto()  # it was told lately and has not come
     NOTHING = auto()  # it is there, or nothing has come that is worth it
+    GO_ON = auto()  # nothing so far, and there is more than a look goes through
     FORGET = auto()  # the device is no more
 
 
@@ -100,14 +101,14 @@ def _decide(claimed: list[Subscription]) -> dict[UUID, tuple[Decision, int]]:
     found, now = {}, timezone.now()
     for each in claimed:
         newest, acknowledged = reached[each.device_id]
+        end = after[each.device_id] + unseen.MOST
         is_quiet = each.quiet_until is not None and each.quiet_until > now and acknowledged < each.rung_seq
         if each.device_id not in living:
-            decision = Decision.FORGET
-        elif each.device_id not in worth:
-            decision = Decision.NOTHING
+            found[each.device_id] = (Decision.FORGET, newest)
+        elif each.device_id in worth:
+            found[each.device_id] = (Decision.LATER if is_quiet else Decision.RING, newest)
         else:
-            decision = Decision.LATER if is_quiet else Decision.RING
-        found[each.device_id] = (decision, newest)
+            found[each.device_id] = (Decision.GO_ON, end) if end < newest else (Decision.NOTHING, newest)
     return found
 
 
@@ -115,7 +116,7 @@ def _worth_it(users: dict[UUID, UUID], news: Iterable[unseen.Message]) -> set[UU
     """The devices with a message among these that no block hides and that is in no muted room."""
     news = list(news)
     muted = mutes.pairs(users.values(), {each.room for each in news})
-    hidden = {users[each.device]: ports.blocks.hidden_from(users[each.device]) for each in news}
+    hidden = {user: ports.blocks.hidden_from(user) for user in {users[each.device] for each in news}}
     return {
         each.device
         for each in news
@@ -135,6 +136,9 @@ def _note(each: Subscription, decision: Decision, looked: int, outcome: Outcome 
     match decision:
         case Decision.NOTHING:
             changes["looked_seq"] = looked
+        case Decision.GO_ON:
+            changes["looked_seq"] = looked
+            again = Now()
         case Decision.LATER:
             again = each.quiet_until
         case Decision.RING if outcome and outcome.is_sent:

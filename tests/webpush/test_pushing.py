@@ -9,6 +9,8 @@ from delivery.drain import Batch
 from delivery.webpush import due, ringing
 from delivery.webpush.tasks import ring, ring_missed
 from kernel.entries import Origin
+from messages import unseen
+from tests.cast import ok
 from tests.webpush.conftest import acknowledges, arrives, becomes, changes, rings, settled
 
 
@@ -139,6 +141,56 @@ async def test_what_a_worker_forgot_beat_finds(cast, subscribes):
     await browser.push()
     # As if the worker had died before it noted anything.
     await changes(bob.phone, looked_seq=0, rung_seq=0, quiet_until=None, due_at=None)
+    await rings(ring_missed)
+    await browser.push(2)
+
+
+async def a_busy_muted_room(carol, bob):
+    """Bob gets more from Carol, whose room he has muted, than a look goes through; the last of it."""
+    room = await carol.direct_room(bob)
+    ok(await bob.phone.http.put(f"rooms/{room}/mute", json={}), 204)
+    results = []
+    while len(results) <= unseen.MOST:
+        written = [carol.phone.message(room, b"psst") for _ in range(100)]
+        results += (await carol.phone.posts("messages", {"messages": written}))["results"]
+    await arrives(bob.phone, results[-1])
+    return results[-1]
+
+
+async def test_a_busy_muted_room_does_not_hide_what_came_before_it(cast, subscribes):
+    alice, bob, carol = await cast.people("alice", "bob", "carol")
+    room = await alice.direct_room(bob)
+    browser = await subscribes(bob.phone)
+    await alice.sends(room, b"one")
+    await browser.push()
+    await settled(bob.phone)
+
+    await arrives(bob.phone, await alice.sends(room, b"two"))
+    await a_busy_muted_room(carol, bob)
+    await becomes(bob.phone, lambda row: row.due_at and row.due_at == row.quiet_until)
+    past = timezone.now() - timedelta(seconds=1)
+    await changes(bob.phone, due_at=past, quiet_until=past)
+    await rings(ring)
+    await browser.push(2)
+
+
+async def test_a_busy_muted_room_does_not_hide_what_comes_behind_it(cast, subscribes):
+    """A look goes through so much of a mailbox; the next begins where it ended, at once."""
+    alice, bob, carol = await cast.people("alice", "bob", "carol")
+    room = await alice.direct_room(bob)
+    browser = await subscribes(bob.phone)
+    last = await a_busy_muted_room(carol, bob)
+    await settled(bob.phone, last)
+    # All of it at once, as after a long time without workers.
+    at_first = {"looked_seq": 0, "rung_seq": 0, "quiet_until": None, "due_at": None}
+    await changes(bob.phone, **at_first)
+    await rings(ring_missed)
+    await settled(bob.phone)
+    assert browser.tries == 0
+
+    await settled(bob.phone, await alice.sends(room, b"hello"))
+    await browser.push()
+    await changes(bob.phone, **at_first)
     await rings(ring_missed)
     await browser.push(2)
 

@@ -86,6 +86,9 @@ export class Leader {
         this.syncer.awake.set();
         this.later(this.sender.recheck());
         break;
+      case "unlocked":
+        this.sender.unlocked();
+        break;
       case "questions":
         this.syncer.awake.set();
         break;

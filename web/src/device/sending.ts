@@ -33,7 +33,9 @@ export class Sender {
   private readonly sealing = new Set<RoomId>();
   /** Counted up by whatever outdates what is sealed: what was being sealed meanwhile is sealed anew. */
   private readonly generations = new Map<RoomId, number>();
-  private readonly waits = new Map<RoomId, { backoff: Backoff; timer: ReturnType<typeof setTimeout> }>();
+  private readonly waits = new Map<RoomId, ReturnType<typeof setTimeout>>();
+  /** Apart from the timers: it outlasts each attempt, until one succeeds or there is a reason to begin anew. */
+  private readonly backoffs = new Map<RoomId, Backoff>();
   private online = false;
   private ended = false;
 
@@ -72,7 +74,16 @@ export class Sender {
   /** There is a connection now. */
   connected(): void {
     this.online = true;
-    for (const room of this.waits.keys()) this.unwait(room);
+    this.sealNow();
+  }
+
+  /** Keys have come: what waits for them need not wait for its timer. */
+  unlocked(): void {
+    this.sealNow();
+  }
+
+  private sealNow(): void {
+    this.unwaitAll();
     for (const room of this.outbox.rooms()) this.seal(room);
   }
 
@@ -86,7 +97,7 @@ export class Sender {
   /** Another tab goes on. */
   end(): void {
     this.ended = true;
-    for (const room of this.waits.keys()) this.unwait(room);
+    this.unwaitAll();
   }
 
   // Sealing.
@@ -96,6 +107,7 @@ export class Sender {
     if (this.outbox.unsealedIn(room).length === 0) return;
     this.sealing.add(room);
     this.sealAll(room)
+      .then(() => this.backoffs.delete(room))
       .catch((error) => this.notSealed(room, error))
       .catch((error) => log("what could not be sealed is not noted", error))
       .finally(() => {
@@ -125,25 +137,34 @@ export class Sender {
     if (refusal === null) log("sealing failed", error);
     const goes = refusal === null || LATER.has(refusal.code) || (refusal.problem !== null && mayRetry(refusal.problem));
     if (!goes) {
+      this.backoffs.delete(room);
       const reason = refusal.problem ?? problem(refusal.code, 0);
       for (const message of this.outbox.giveUp(room)) await this.fail(message, reason);
       this.wake.set();
       return;
     }
-    const backoff = this.waits.get(room)?.backoff ?? new Backoff();
+    const backoff = (this.backoffs.get(room) ?? new Backoff()).failed();
+    this.backoffs.set(room, backoff);
     const timer = setTimeout(
       () => {
         this.waits.delete(room);
         this.seal(room);
       },
-      backoff.failed().delay(this.parts.clock.chance(), refusal?.problem?.retry_after),
+      backoff.delay(this.parts.clock.chance(), refusal?.problem?.retry_after),
     );
-    this.waits.set(room, { backoff: backoff.failed(), timer });
+    this.waits.set(room, timer);
+  }
+
+  private unwaitAll(): void {
+    for (const timer of this.waits.values()) clearTimeout(timer);
+    this.waits.clear();
+    this.backoffs.clear();
   }
 
   private unwait(room: RoomId): void {
-    clearTimeout(this.waits.get(room)?.timer);
+    clearTimeout(this.waits.get(room));
     this.waits.delete(room);
+    this.backoffs.delete(room);
   }
 
   /** The room may have another epoch, or its members other keys: what is not on the way is sealed anew. */

@@ -1,9 +1,13 @@
 /** What becomes of a message (docs/protocol.md §4.4, §6.5, docs/client.md). */
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
+import type { Parts } from "../../src/device/parts";
+import { Sender } from "../../src/device/sending";
 import { Refusal } from "../../src/messenger";
-import { eventually, Tab, until } from "./browsers";
+import { openStore } from "../../src/store/db";
+import { write } from "../../src/store/outbox";
+import { eventually, Open, Tab, until } from "./browsers";
 import { body, messages, stage, texts } from "./stage";
 
 const on = stage();
@@ -87,6 +91,38 @@ describe("a message that cannot be sealed", () => {
     tab.sealing.refusal = null;
     on.server.dropSockets();
     await eventually(() => on.server.stored.size === 1);
+  });
+
+  test("is tried ever more seldom, and at once when there is a reason to", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const { id } = on.server.direct("alice", "bob");
+      const db = await openStore();
+      await write(db, id, "patience", 1);
+      const sealing = new Open();
+      const seal = vi.spyOn(sealing, "seal");
+      sealing.refusal = new Refusal("keys_missing");
+      const parts = { db, sealing, clock: { ...on.browser.clock, chance: () => 0.5 } } as unknown as Parts;
+      const sender = new Sender(parts, { user: on.server.user("alice") } as never);
+      await sender.load();
+      sender.connected();
+      await vi.advanceTimersByTimeAsync(120_000);
+      expect(seal.mock.calls.length).toBeLessThanOrEqual(12);
+
+      for (const wake of [() => sender.connected(), () => sender.reseal(id), () => sender.unlocked()]) {
+        seal.mockClear();
+        wake();
+        expect(seal).toHaveBeenCalledTimes(1);
+        await vi.advanceTimersByTimeAsync(1_500); // after 0.5 s, and 1 s more
+        expect(seal).toHaveBeenCalledTimes(3);
+      }
+      sealing.refusal = null;
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(sender.take(0)).toHaveLength(1);
+      sender.end();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("has failed with the reason if that does not pass", async () => {

@@ -63,8 +63,8 @@ class Sealer(Protocol):
         """Seal a body for the epoch that `epoch` has named. Called once per message and epoch; repeats send the same bytes."""
         ...
 
-    def outdated(self, room: RoomId, problem: Problem) -> None:
-        """The server has refused a message as `epoch_stale`."""
+    def outdated(self, room: RoomId, epoch: int, problem: Problem) -> None:
+        """The server has refused a message that was sealed under this epoch, as `epoch_stale`."""
         ...
 
     async def prepare(self, room: RoomId) -> None:

@@ -262,9 +262,9 @@ class Sender:
 
     def _seal_anew(self, message: MessageId, problem: Problem) -> None:
         """Seal a message, and those that wait behind it, for another epoch: the server does not take this one any more."""
-        room = self._store.drafts.get(message).message.room
-        self._sealer.outdated(room, problem)
-        self.reseal(room)
+        refused = self._store.drafts.get(message).message
+        self._sealer.outdated(refused.room, refused.epoch, problem)
+        self.reseal(refused.room)
 
     def waiting(self) -> list[tuple[Outgoing, bytes]]:
         """What is to be sent, in order, with the bodies; empty ones for those that cannot be opened now."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from client.crypto.epochs import RosterLine
 from client.protocol.ids import UserId
+from client.protocol.problems import Problem
 from client.sealer import RosterChange
 
 OLDEST_S: Final = 30 * 86_400  # an epoch that is older is followed by a new one
@@ -15,6 +16,17 @@ def is_due(made_at: int, now_s: float, messages: int) -> bool:
     """Whether an epoch has lasted long enough. `made_at`: its record's `ts`."""
     # A creator whose clock was a year ahead must not keep the room under one key for a year.
     return abs(now_s - made_at) > OLDEST_S or messages >= MOST_MESSAGES
+
+
+def outdates(newest: int, sealed_under: int, refusal: Problem) -> bool:
+    """Whether a refused send (`epoch_stale`) speaks of the newest epoch that is known here.
+
+    It may have crossed the entry that told of that one, which is as good as it was, then.
+    """
+    named = refusal.more.get("epoch")
+    if not isinstance(named, int):
+        named = 0
+    return newest <= sealed_under or newest < named or (newest == named and refusal.more.get("stale") is True)
 
 
 def change_of(before: Iterable[RosterLine] | None, members: Collection[UserId] | None, after: Iterable[RosterLine]) -> RosterChange:  # fmt: skip

@@ -12,7 +12,7 @@ from client.epochs.fetching import ALG, Fetcher, from_lines
 from client.epochs.keybook import KeyBook
 from client.epochs.making import Maker, held_problem
 from client.epochs.ports import OthersKeys, OwnKeys
-from client.epochs.rules import is_due, why_not
+from client.epochs.rules import is_due, outdates, why_not
 from client.epochs.sharing import Shares
 from client.errors import CannotOpen, Refused
 from client.protocol.entries import Entry, EpochEntry, KeysEntry, MessageEntry, RoomEntry
@@ -123,9 +123,10 @@ class SealedEpochs:
         payload = Payload(header.id, TEXT, body.decode(), header.sent_at)
         return Ciphertext(messages.seal(key, header.sender, header.device, self._own.device_key, payload))
 
-    def outdated(self, room: RoomId, problem: Problem) -> None:
+    def outdated(self, room: RoomId, epoch: int, problem: Problem) -> None:
         """The server does not take the epoch that was sealed under: it has another one, or wants one."""
-        if (current := self._store.epochs.current(room)) is not None:
+        current = self._store.epochs.current(room)
+        if current is not None and outdates(current, epoch, problem):
             self._store.epochs.outdate(room, current)
 
     async def prepare(self, room: RoomId) -> None:

@@ -226,6 +226,13 @@ class Person:
         sealed = self.sealer.seal(Header(id, room, self.user, self.device, now_ms, epoch), text.encode())
         return MessageEntry(1, id, room, self.user, self.device, None, now_ms, now_ms, ALG, epoch, sealed)
 
+    def stale(self, room: RoomId, epoch: int | None = None, more: dict[str, Any] | None = None) -> None:
+        """The server does not take what was sealed under the room's newest epoch; or under this one, and says more."""
+        if epoch is None:
+            newest = self.store.epochs.newest(room)
+            epoch = newest.epoch if newest else 0
+        self.sealer.outdated(room, epoch, Problem("epoch_stale", 409, more=more or {}))
+
     async def reads(self, entry: MessageEntry, **changes: Any) -> str:
         """Get what the entry needs, and open it; `changes` are what the server says otherwise. Raises CannotOpen."""
         entry = replace(entry, **changes)

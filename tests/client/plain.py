@@ -33,10 +33,10 @@ class Plain:
         """The body itself."""
         return Ciphertext(body)
 
-    def outdated(self, room: RoomId, problem: Problem) -> None:
+    def outdated(self, room: RoomId, epoch: int, problem: Problem) -> None:
         """Take the epoch that the server names."""
-        if isinstance(epoch := problem.more.get("epoch"), int):
-            self._epochs[room] = max(epoch, self._epochs.get(room, 0))
+        if isinstance(named := problem.more.get("epoch"), int):
+            self._epochs[room] = max(named, self._epochs.get(room, 0))
 
     async def prepare(self, room: RoomId) -> None:
         """Nothing to do."""

@@ -128,7 +128,7 @@ class TestReading:
         await cannot(bob.reads(entry), "not_verified")
 
     async def test_a_wrap_of_another_epoch_opens_nothing(self, ledger, alice, bob, entry):
-        alice.sealer.outdated(entry.room, Problem("epoch_stale", 409))
+        alice.stale(entry.room)
         second = await alice.says(entry.room, "again")
         assert second.epoch == 2
         first, newest = ledger.epochs[entry.room]
@@ -193,15 +193,47 @@ class TestSealing:
     async def test_nothing_goes_back_behind_the_highest_epoch(self, ledger, alice, bob):
         room = ledger.room(alice, bob)
         await alice.says(room, "one")
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         await alice.says(room, "two")
         ledger.epochs[room].pop()
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
 
         with pytest.raises(Refused) as refused:
             await alice.says(room, "three")
         assert (refused.value.code, refused.value.problem.may_retry) == ("epoch_rolled_back", False)
         assert alice.sealer.epoch(room) is None
+
+    @pytest.mark.parametrize(
+        ("under", "more", "next_epoch"),
+        [
+            (1, {"epoch": 1, "stale": True}, 2),  # the room had none to follow it then
+            (1, {"epoch": 2, "stale": False}, 2),
+            (1, {"epoch": 2, "stale": True}, 3),
+            (2, {"epoch": 2, "stale": True}, 3),
+        ],
+    )
+    async def test_a_late_refusal_outdates_no_epoch_that_came_since(self, ledger, alice, bob, under, more, next_epoch):
+        room = ledger.room(alice, bob)
+        await alice.says(room, "one")
+        await bob.hears_of(room, 1)
+        bob.stale(room)
+        await bob.says(room, "two")
+        await alice.hears_of(room, 2)
+
+        alice.stale(room, under, more)
+
+        assert (await alice.says(room, "one, again")).epoch == next_epoch == len(ledger.epochs[room])
+
+    async def test_a_refusal_that_names_an_epoch_unknown_here_has_it_fetched(self, ledger, alice, bob):
+        room = ledger.room(alice, bob)
+        await alice.says(room, "one")
+        await bob.hears_of(room, 1)
+        bob.stale(room)
+        await bob.says(room, "two")
+
+        alice.stale(room, 0, {"epoch": 2, "stale": False})
+
+        assert (await alice.says(room, "one, again")).epoch == 2 == len(ledger.epochs[room])
 
     async def test_a_third_reader_of_a_direct_room_is_not_written_to(self, ledger, alice, bob, mallory):
         room = ledger.room(alice, bob)
@@ -216,7 +248,7 @@ class TestSealing:
         await alice.says(room, "hello")
         ledger.rooms[room] |= {"kind": "group", "members": [alice.user, bob.user, mallory.user], "version": 2}
         ledger.stale.add(room)
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
 
         with pytest.raises(Refused):
             await alice.says(room, "for your eyes only")
@@ -301,7 +333,7 @@ class TestSealing:
         problem = alice.sealer.closed(room)
         assert problem is not None
         assert (problem.code, problem.more["users"]) == ("keys_held", [bob.user])
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         with pytest.raises(Refused) as refused:
             await alice.says(room, "hello?")
         assert refused.value.problem == problem
@@ -366,13 +398,13 @@ class TestLists:
         await alice.says(room, "one")
         assert await bob.hears_of(room, 1) == RosterChange()
         ledger.changes(room, alice, bob, mallory)
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         await alice.says(room, "two")
         assert await bob.hears_of(room, 2) == RosterChange(added=(mallory.user,))
         ledger.changes(room, alice, bob)
         mallory.rotates()
         bob.rotates()
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         await alice.says(room, "three")
 
         assert await bob.hears_of(room, 3) == RosterChange(removed=(mallory.user,), rekeyed=(bob.user,))
@@ -394,7 +426,7 @@ class TestLists:
         bob.starts()
         await bob.hears_of(room, 1)
         ledger.changes(room, alice, bob, mallory)
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         await alice.says(room, "two")
 
         assert await bob.hears_of(room, 2) == RosterChange(added=(mallory.user,))
@@ -462,7 +494,7 @@ class TestHistoryForAll:
     async def test_who_comes_later_is_given_every_epoch_oldest_first(self, ledger, alice, bob, mallory):
         room = ledger.room(alice, bob, kind="group", history="all")
         said = [await alice.says(room, "one")]
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         said.append(await alice.says(room, "two"))
         ledger.changes(room, alice, bob, mallory, stale=False)
         await cannot(mallory.reads(said[1]), "no_key")
@@ -596,7 +628,7 @@ class TestWhoLacksEarlierEpochs:
         later(121)
         await alice.sealer.shares.step()
         ledger.changes(room, alice, bob)
-        alice.sealer.outdated(room, Problem("epoch_stale", 409))
+        alice.stale(room)
         await alice.says(room, "without mallory")
         ledger.changes(room, alice, bob, mallory, stale=False)
         await alice.arrives(added(room, alice, mallory))
@@ -613,7 +645,7 @@ class TestGhosts:
     """A server that asks for keys on behalf of somebody whom nobody sees."""
 
     async def given_nothing(self, who, room):
-        who.sealer.outdated(room, Problem("epoch_stale", 409))
+        who.stale(room)
         await who.says(room, "on")
         await who.sealer.shares.step()
         return who.store.epochs.shares() == []

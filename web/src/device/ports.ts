@@ -76,8 +76,8 @@ export interface Sealing {
    * `keys_missing`, `identity_changed` (somebody in the room was verified and has another identity now), `not_found`, ….
    */
   seal(drafts: readonly Draft[]): Promise<readonly Sealed[]>;
-  /** The server refused a send with `epoch_stale`: whatever is sealed next is sealed under a newer epoch. */
-  stale(room: RoomId, problem: Problem): void;
+  /** The server refused what was sealed under this epoch, with `epoch_stale`: whatever is sealed next is sealed under a newer one. */
+  stale(room: RoomId, epoch: number, problem: Problem): void;
   /**
    * Open a batch in order. Never rejected for what is in it: what fails says how. With `mayAsk` keys that are missing here are
    * asked for; without it (the server is away) they count as missing for now.

@@ -236,13 +236,18 @@ export class Sender {
         await this.fail(record, await this.stoppedBy(record.room));
         break;
       case "reseal":
-        this.parts.sealing.stale(record.room, refusal);
+        this.parts.sealing.stale(record.room, this.epochOf(record), refusal);
         this.reseal(record.room);
         break;
       default:
         verdict satisfies never;
     }
     this.wake.set();
+  }
+
+  /** Under which epoch a message that waits (again) is sealed. */
+  private epochOf({ room, id }: OutboxRecord): number {
+    return this.outbox.waitingIn(room).find((message) => message.id === id)?.sealed?.epoch ?? 0;
   }
 
   private async fail(message: Outgoing | OutboxRecord, reason: Problem): Promise<void> {

@@ -50,7 +50,7 @@ export class Open implements Sealing {
   locked = false;
   refusal: Refusal | null = null;
   isClosed = false;
-  readonly staled: RoomId[] = [];
+  readonly staled: [RoomId, number][] = [];
   readonly heards: KeyEntry[] = [];
 
   async seal(drafts: readonly Draft[]): Promise<readonly Sealed[]> {
@@ -61,8 +61,8 @@ export class Open implements Sealing {
       ciphertext: Buffer.from(text).toString("base64url"),
     }));
   }
-  stale(room: RoomId, problem: Problem): void {
-    this.staled.push(room);
+  stale(room: RoomId, epoch: number, problem: Problem): void {
+    this.staled.push([room, epoch]);
     this.epoch = Number(problem.epoch ?? this.epoch);
   }
   async open(messages: readonly SealedMessage[]): Promise<readonly Opened[]> {

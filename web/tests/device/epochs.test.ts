@@ -270,6 +270,39 @@ describe("sealing", () => {
     expect(await code(alice.says(room, "three"))).toBe("epoch_rolled_back");
   });
 
+  test.each([
+    [1, { epoch: 1, stale: true }, 2], // the room had none to follow it then
+    [1, { epoch: 2, stale: false }, 2],
+    [1, { epoch: 2, stale: true }, 3],
+    [2, { epoch: 2, stale: true }, 3],
+  ])(
+    "a refusal of what was sealed under epoch %i, saying %j, has the next under epoch %i",
+    async (under, more, next) => {
+      const room = ledger.room([alice, bob]);
+      await alice.says(room, "one");
+      await bob.hearsOf(room, 1);
+      bob.stale(room);
+      await bob.says(room, "two");
+      await alice.hearsOf(room, 2);
+
+      alice.stale(room, under, more);
+      expect((await alice.says(room, "one, again")).epoch).toBe(next);
+      expect(ledger.made(room)).toHaveLength(next);
+    },
+  );
+
+  test("a refusal that names an epoch unknown here has it fetched", async () => {
+    const room = ledger.room([alice, bob]);
+    await alice.says(room, "one");
+    await bob.hearsOf(room, 1);
+    bob.stale(room);
+    await bob.says(room, "two");
+
+    alice.stale(room, 0, { epoch: 2, stale: false });
+    expect((await alice.says(room, "one, again")).epoch).toBe(2);
+    expect(ledger.made(room)).toHaveLength(2);
+  });
+
   test("a third reader of a direct room is not written to", async () => {
     const room = ledger.room([alice, bob]);
     ledger.rooms.get(room)!.members.push(mallory.user);

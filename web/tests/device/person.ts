@@ -13,6 +13,7 @@ import type { Clock, Locks, Parts } from "../../src/device/keys/parts";
 import type { Bus, Identity, News, Opened, SealedMessage, Session } from "../../src/device/ports";
 import { Refusal } from "../../src/messenger";
 import { type DeviceId, messageId, type RoomId, type UserId } from "../../src/protocol/ids";
+import { problem } from "../../src/protocol/problems";
 import { type Db, openStore, wipe } from "../../src/store/db";
 import { enter } from "../../src/store/entering";
 import type { Ledger, Told } from "./ledger";
@@ -183,9 +184,9 @@ export class Device {
     return this.sealing.change(room, epoch);
   }
 
-  /** The server does not take what was sealed under the room's epoch. */
-  stale(room: RoomId): void {
-    this.sealing.stale(room);
+  /** The server does not take what was sealed under the room's newest epoch; or under this one, and says more. */
+  stale(room: RoomId, epoch = Number.POSITIVE_INFINITY, more: Told = {}): void {
+    this.sealing.stale(room, epoch, problem("epoch_stale", 409, "", more));
   }
 }
 

@@ -69,7 +69,7 @@ describe("a message that is refused", () => {
     const second = await device.send(room.id, "two");
 
     await eventually(() => on.server.stored.size === 2);
-    expect(tab.sealing.staled).toContain(room.id);
+    expect(tab.sealing.staled).toContainEqual([room.id, 1]);
     expect([...on.server.stored.keys()]).toEqual([first, second]);
     expect([...on.server.stored.values()].map((message) => message.epoch)).toEqual([2, 2]);
   });

@@ -3,6 +3,7 @@
 import { type Bytes, same } from "../../crypto/bytes";
 import type { RosterLine } from "../../crypto/epochs";
 import type { UserId } from "../../protocol/ids";
+import type { Problem } from "../../protocol/problems";
 import type { ReadersChange } from "../ports";
 
 export const OLDEST_S = 30 * 86_400; // an epoch that is older is followed by a new one
@@ -12,6 +13,15 @@ export const MOST_MESSAGES = 10_000; // and so is one with more messages
 export function isDue(madeAt: number, nowS: number, messages: number, most = MOST_MESSAGES): boolean {
   // A creator whose clock was a year ahead must not keep the room under one key for a year.
   return Math.abs(nowS - madeAt) > OLDEST_S || messages >= most;
+}
+
+/**
+ * Whether a refused send (`epoch_stale`) speaks of the newest epoch that is known here. It may have crossed the entry that told
+ * of that one, which is as good as it was, then.
+ */
+export function outdates(newest: number, sealedUnder: number, refusal: Problem): boolean {
+  const named = typeof refusal.epoch === "number" ? refusal.epoch : 0;
+  return newest <= sealedUnder || newest < named || (newest === named && refusal.stale === true);
 }
 
 /** What a roster changes, against the one before it; if that is not known, against who is said to be in the room. */

@@ -7,6 +7,7 @@ import * as messages from "../../crypto/messages";
 import { isLive } from "../../crypto/userkeys";
 import { Refusal, type Restoring } from "../../messenger";
 import type { RoomId, UserId } from "../../protocol/ids";
+import type { Problem } from "../../protocol/problems";
 import * as store from "../../store/epochs";
 import { placeOf } from "../../store/rooms";
 import type { EpochRecord } from "../../store/schema";
@@ -17,7 +18,7 @@ import { Fetcher, fromRecord } from "./fetching";
 import { Hearing } from "./hearing";
 import { CannotOpen, KeyBook } from "./keybook";
 import { Maker, refused } from "./making";
-import { isDue, MOST_MESSAGES, whyNot } from "./rules";
+import { isDue, MOST_MESSAGES, outdates, whyNot } from "./rules";
 import { Looks, Shares } from "./sharing";
 import { Upkeep } from "./upkeep";
 
@@ -173,10 +174,10 @@ export class SealedEpochs implements Sealing {
     }
   }
 
-  stale(room: RoomId): void {
+  stale(room: RoomId, epoch: number, problem: Problem): void {
     const before = this.staling.get(room) ?? Promise.resolve();
     const staling = before
-      .then(() => this.renew(room))
+      .then(() => this.renew(room, epoch, problem))
       .finally(() => {
         if (this.staling.get(room) === staling) this.staling.delete(room);
       });
@@ -184,10 +185,11 @@ export class SealedEpochs implements Sealing {
     staling.catch(() => undefined); // whoever seals next hears of it
   }
 
-  /** Have what is sent next sealed under a new epoch. */
-  private async renew(room: RoomId): Promise<void> {
+  /** Have what is sent next sealed under a new epoch, if it would not be anyway. */
+  private async renew(room: RoomId, refused: number, problem: Problem): Promise<void> {
     const newest = await store.newestEpoch(this.parts.db, room);
-    if (newest !== null) await store.outdate(this.parts.db, room, newest.epoch);
+    if (newest !== null && outdates(newest.epoch, refused, problem))
+      await store.outdate(this.parts.db, room, newest.epoch);
   }
 
   // Opening.

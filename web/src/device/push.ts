@@ -45,20 +45,36 @@ export class Push {
 
   /** Bring browser, server and store together; never rejected. */
   async refresh(): Promise<void> {
-    const { db } = this.parts;
     if (this.browser === null) {
       this.push.value = "unsupported";
       return;
     }
     try {
-      const [identity, wanted] = await Promise.all([getValue(db, "identity"), getValue(db, "push")]);
-      this.push.value = this.stateFor(identity !== undefined && wanted !== undefined);
-      // Of somebody who has signed out: nobody is told here any more.
-      if (identity === undefined) await this.end();
-      else if (this.push.value === "on") await this.subscribe();
+      await this.look();
+      await this.alone(async (manager) => {
+        const { identity, wanted } = await this.look();
+        // Of somebody who has signed out: nobody is told here any more.
+        if (identity === undefined) await end(manager);
+        else if (this.push.value === "on") await this.subscribe(manager);
+        else if (wanted === undefined && (await manager.getSubscription()) !== null) await this.stop(manager);
+      });
     } catch (error) {
       log("push is looked after at the next start", error);
     }
+  }
+
+  /** Show how it stands. */
+  private async look() {
+    const { db } = this.parts;
+    const [identity, wanted] = await Promise.all([getValue(db, "identity"), getValue(db, "push")]);
+    this.push.value = this.stateFor(identity !== undefined && wanted !== undefined);
+    return { identity, wanted };
+  }
+
+  /** One thing after the other, whichever tab begins it: what is being switched on is not switched off halfway, or back on. */
+  private async alone(task: (manager: PushManager) => Promise<void>): Promise<void> {
+    const manager = await this.browser!.manager();
+    return this.parts.locks.run("letterlock-push", () => task(manager));
   }
 
   enablePush = async (): Promise<void> => {
@@ -66,15 +82,17 @@ export class Push {
     if (this.browser.permission() === "default") await this.browser.ask();
     this.push.value = this.stateFor(false);
     if (this.browser.permission() !== "granted") return;
-    await this.subscribe();
+    await this.alone((manager) => this.subscribe(manager));
     this.push.value = "on";
   };
 
   disablePush = async (): Promise<void> => {
-    await forgetValue(this.parts.db, "push");
-    this.push.value = this.browser === null ? "unsupported" : this.stateFor(false);
-    await this.parts.session.request("DELETE", "push/subscription");
-    await this.end();
+    if (this.browser === null) throw new Refusal("unsupported");
+    await this.alone(async (manager) => {
+      await forgetValue(this.parts.db, "push");
+      this.push.value = this.stateFor(false);
+      await this.stop(manager);
+    });
   };
 
   private stateFor(isWanted: boolean): State {
@@ -84,11 +102,10 @@ export class Push {
   }
 
   /** With the server's key as it is now; a subscription with another one is of no use any more. */
-  private async subscribe(): Promise<void> {
+  private async subscribe(manager: PushManager): Promise<void> {
     const { db, session } = this.parts;
     const key = text(fields(await session.request("GET", "push/key"), "a key"), "key");
-    const manager = await this.browser!.manager();
-    if ((await getValue(db, "push")) !== key) await this.end();
+    if ((await getValue(db, "push")) !== key) await end(manager);
     let subscription = await manager.getSubscription();
     try {
       subscription ??= await manager.subscribe({ userVisibleOnly: true, applicationServerKey: fromText(key) });
@@ -106,10 +123,16 @@ export class Push {
     await putValue(db, "push", key);
   }
 
-  private async end(): Promise<void> {
-    const manager = await this.browser!.manager();
-    await (await manager.getSubscription())?.unsubscribe();
+  /** Either is enough for nothing to come: a subscription that has ended is gone for the push service, which tells the server. */
+  private async stop(manager: PushManager): Promise<void> {
+    const told = this.parts.session.request("DELETE", "push/subscription");
+    const [ended, forgotten] = await Promise.allSettled([end(manager), told]);
+    if (ended.status === "rejected" && forgotten.status === "rejected") throw forgotten.reason;
   }
+}
+
+async function end(manager: PushManager): Promise<void> {
+  await (await manager.getSubscription())?.unsubscribe();
 }
 
 function part(subscription: PushSubscription, name: PushEncryptionKeyName): string {

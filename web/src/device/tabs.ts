@@ -3,7 +3,7 @@
 import type { Bus, News } from "./ports";
 
 /** What must be done once, whichever tab does it. */
-export type LockName = "letterlock-socket" | "letterlock-tokens" | "letterlock-keys";
+export type LockName = "letterlock-socket" | "letterlock-tokens" | "letterlock-keys" | "letterlock-push";
 
 export interface Locks {
   /** Do it while this tab, and no other, has the lock; waits for it. */

@@ -33,7 +33,7 @@ export class RoomReach {
       room.members.filter(({ user }) => user !== me).map(({ user, joinedAt }) => [user, joinedAt]),
     );
     this.joined = [...others.values()].sort(ascending);
-    this.isAhead = receipts.some(({ delivered }) => delivered === Number.POSITIVE_INFINITY);
+    this.isAhead = receipts.some(({ isAhead }) => isAhead);
     for (const { user, device, delivered, read } of receipts) {
       if (!others.has(user)) continue;
       push(this.delivered, device, delivered);

@@ -6,6 +6,8 @@ import { NAME, type Schema, VERSION } from "./schema";
 
 export type Db = IDBPDatabase<Schema>;
 export type Stores = StoreNames<Schema>;
+/** A transaction that reads, at least, over these stores. */
+export type Reading<Names extends readonly Stores[]> = IDBPTransaction<Schema, Names, "readonly" | "readwrite">;
 /** A transaction that may write, over whatever stores it was begun with. */
 export type Writing<Names extends readonly Stores[] = Stores[]> = IDBPTransaction<Schema, Names, "readwrite">;
 

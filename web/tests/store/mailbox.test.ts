@@ -230,7 +230,9 @@ describe("receipts", () => {
     expect([...(await applyReceipts(db, [receipt(2)]))]).toEqual([KITCHEN]);
     expect((await applyReceipts(db, [receipt(1)])).size).toBe(0);
     await applyReceipts(db, [receipt(null, 3)]);
-    expect(await reachedIn(db, KITCHEN)).toEqual([{ user: ALICE, device: BOBS, delivered: 3, read: 2 }]);
+    expect(await reachedIn(db, KITCHEN)).toEqual([
+      { user: ALICE, device: BOBS, delivered: 3, read: 2, isAhead: false },
+    ]);
   });
 
   test("that overtook their message count as newest until it is here", async () => {
@@ -239,6 +241,22 @@ describe("receipts", () => {
     expect((await reachedIn(db, KITCHEN))[0]?.read).toBe(Number.POSITIVE_INFINITY);
     await keep([messageEntry(2, mine), messageEntry(3, mine)]);
     expect((await reachedIn(db, KITCHEN))[0]?.read).toBe(2);
+  });
+
+  test("of messages from before what is here reach none of these, and still only grow", async () => {
+    const mark = { room: KITCHEN, device: BOBS, sentAt: 10, message: message(10) };
+    await keep([messageEntry(10, mine)], { marks: [mark] });
+    await applyReceipts(db, [receipt(2)]);
+    await applyReceipts(db, [receipt(3)]);
+    await applyReceipts(db, [receipt(1)]);
+    expect(await reachedIn(db, KITCHEN)).toEqual([{ user: ALICE, device: BOBS, delivered: 0, read: 0, isAhead: true }]);
+
+    // One that overtook its message is newer than all that is here, as ever.
+    await applyReceipts(db, [receipt(null, 11)]);
+    expect((await reachedIn(db, KITCHEN))[0]?.delivered).toBe(Number.POSITIVE_INFINITY);
+
+    await keep([messageEntry(3, mine)], { history: true });
+    expect((await reachedIn(db, KITCHEN))[0]?.read).toBe(3);
   });
 });
 

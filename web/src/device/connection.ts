@@ -23,6 +23,8 @@ const CLIENT = { name: "letterlock-web", version: "0.1.0" };
 /** Browsers do not show the server's pings: after so long a silence this device asks by a `ping` of its own. */
 const PING_MS = 20_000;
 const PONG_MS = 30_000;
+/** A page that was asleep has so long to take what came meanwhile, before it counts as silence. */
+const AWAKE_MS = 1_000;
 /** Entries that are stored together, when more frames than one have come. */
 const BATCH = 256;
 /** More than this is not put into a network that takes nothing. */
@@ -67,17 +69,22 @@ export class Connection {
   /** Speak until the connection ends. Rejected with the reason: `SocketClosed`, `Gap`, `Malformed`, `MailboxDiverged`, …. */
   async run(token: string, signal: AbortSignal): Promise<never> {
     const ends = AbortSignal.any([signal, this.over.signal]);
-    this.heardAt = this.parts.clock.monotonic();
+    this.hear();
+    // Not when it is read: what came before it may take long to be stored.
+    this.socket.onheard = () => this.hear();
     this.socket.send({ type: "hello", token, client: CLIENT });
     const stop = (): void => this.socket.close();
     signal.addEventListener("abort", stop);
+    const reading = this.read();
     try {
       // The first to see the end tells the reason.
-      return await Promise.race([this.read(), this.write(ends)]);
+      return await Promise.race([reading, this.write(ends)]);
     } finally {
       signal.removeEventListener("abort", stop);
       this.over.abort();
       this.socket.close();
+      // The next connection begins from what is stored: not before what came on this one is.
+      await reading.catch(() => undefined);
       await this.sender.disconnected();
     }
   }
@@ -102,7 +109,6 @@ export class Connection {
   private async read(): Promise<never> {
     for (;;) {
       const frames = await this.socket.receive();
-      this.heardAt = this.parts.clock.monotonic();
       for (let at = 0; at < frames.length; ) {
         const entries: Entry[] = [];
         for (let frame = frames[at]; frame?.type === "entries" && entries.length < BATCH; frame = frames[++at]) {
@@ -113,6 +119,10 @@ export class Connection {
         this.over.signal.throwIfAborted();
       }
     }
+  }
+
+  private hear(): void {
+    this.heardAt = this.parts.clock.monotonic();
   }
 
   private async entries(entries: readonly Entry[]): Promise<void> {
@@ -137,7 +147,7 @@ export class Connection {
         return;
       case "welcome":
         this.catchUp = { from: frame.acknowledged, to: frame.last_seq };
-        if (this.inbox.welcomed(frame)) await this.receiver.backfill(this.inbox, frame.acknowledged);
+        if (this.inbox.welcomed(frame)) await this.receiver.backfill(this.inbox, frame.acknowledged, this.over.signal);
         return this.begin();
       case "drained":
         return this.drained();
@@ -226,7 +236,10 @@ export class Connection {
       if (this.sender.outbox.overdue(now)) throw new Stalled("a send has had no answer for too long");
       if (this.sender.outbox.isStuck)
         throw new Stalled("the server waits for a message that is not to be sent any more");
-      if (this.isSilent(now)) throw new SocketClosed(null);
+      if (this.isSilent(now)) {
+        await this.parts.clock.wait(AWAKE_MS, signal);
+        if (this.isSilent(this.parts.clock.monotonic())) throw new SocketClosed(null);
+      }
       await this.sender.wake.wait(this.parts.clock, this.patience(now), signal);
     }
   }
@@ -254,7 +267,7 @@ export class Connection {
       if (this.sent.size > REFS) this.sent.delete(this.sent.keys().next().value!);
       yield { type: "send", ref, messages };
     }
-    if (now - Math.max(this.heardAt, this.pingedAt) >= PING_MS) {
+    if (this.pingedAt <= this.heardAt && now - this.heardAt >= PING_MS) {
       this.pingedAt = now;
       yield { type: "ping" };
     }

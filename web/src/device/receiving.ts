@@ -55,10 +55,10 @@ export class Receiver {
   }
 
   /** Over REST, from what is stored up to a seq: the store had lost what it had acknowledged. */
-  async backfill(inbox: Inbox, upTo: number): Promise<void> {
+  async backfill(inbox: Inbox, upTo: number, signal: AbortSignal): Promise<void> {
     while (inbox.stored < upTo) {
       const path = `mailbox?after=${inbox.stored}&limit=${PAGE_ENTRIES}`;
-      const answer = await this.parts.session.request("GET", path);
+      const answer = await this.parts.session.request("GET", path, { signal });
       const page = shaped(() => decodeForward(answer, inbox.stored));
       await this.keep(inbox, inbox.backfilled(page.entries));
       if (page.next === null) return;

@@ -108,12 +108,17 @@ class BatchKeeper {
     const { entries, history, me, device } = this.batch;
     // The user may have signed out while these were being opened: then nothing of them may stay.
     await requireDevice(this.tx.objectStore("values"), { user: me, device });
-    const present = history ? await this.presentAmong(entries) : new Set<number>();
-    for (const entry of entries) if (!present.has(entry.seq)) await this.entry(entry);
+    // What is stored may come again, whoever is to blame: it stays as it is (docs/protocol.md §4.4).
+    const present = await this.presentAmong(entries);
+    for (const entry of entries) {
+      if (present.has(entry.seq)) continue;
+      present.add(entry.seq);
+      await this.entry(entry);
+    }
     for (const room of this.rooms.values()) this.tx.objectStore("rooms").put(room);
     await this.marks();
     const last = entries.at(-1);
-    if (!history && last !== undefined) this.tx.objectStore("values").put(last.seq, "stored");
+    if (!history && last !== undefined) await this.storedUpTo(last.seq);
     await this.tx.done;
     return {
       rooms: new Set(this.rooms.keys()),
@@ -131,6 +136,11 @@ class BatchKeeper {
     const seqs = entries.map((entry) => entry.seq);
     if (seqs.length === 0) return new Set();
     return new Set(await this.entries.getAllKeys(IDBKeyRange.bound(Math.min(...seqs), Math.max(...seqs))));
+  }
+
+  private async storedUpTo(seq: number): Promise<void> {
+    const values = valuesIn(this.tx.objectStore("values"));
+    if (seq > ((await values.get("stored")) ?? 0)) values.put("stored", seq);
   }
 
   private get entries() {

@@ -25,6 +25,8 @@ export type OpenWire = (url: string) => Wire;
 
 /** An open socket. Frames wait in it until they are asked for. */
 export class Socket {
+  /** Called when something has come, before anybody asks for it. */
+  onheard: () => void = () => undefined;
   private readonly frames: unknown[] = [];
   private ended: SocketClosed | null = null;
   private wake: (() => void) | null = null;
@@ -32,6 +34,7 @@ export class Socket {
   private constructor(private readonly wire: Wire) {
     wire.onmessage = (event) => {
       this.frames.push(event.data);
+      this.onheard();
       this.wake?.();
     };
     wire.onclose = (event) => this.end(event.code === 1005 || event.code === 1006 ? null : event.code);

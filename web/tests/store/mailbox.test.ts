@@ -112,6 +112,21 @@ describe("a message", () => {
     expect((await storedRange(db))?.stored).toBe(3);
   });
 
+  test("that is stored twice is the same message still, and takes nothing back", async () => {
+    await keep([messageEntry(1), messageEntry(2)]);
+    await keep([messageEntry(1)]);
+    await keep([messageEntry(2), messageEntry(2), messageEntry(3)]);
+    const rows = await rowsFrom(db, KITCHEN, 1, 9);
+    expect(rows.map(({ seq, kind, text }) => [seq, kind, text])).toEqual([
+      [1, "message", "text 1"],
+      [2, "message", "text 2"],
+      [3, "message", "text 3"],
+    ]);
+    expect((await kitchen())?.unread).toBe(3);
+    await keep([messageEntry(2)]);
+    expect((await storedRange(db))?.stored).toBe(3);
+  });
+
   test("of this device leaves the outbox in the same moment", async () => {
     const record = await write(db, KITCHEN, "hello", 1_000);
     const changed = await keep([messageEntry(1, { id: record.id, sender: BOB, device: BOBS })]);

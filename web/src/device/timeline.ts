@@ -8,6 +8,7 @@ import { type Signal, signal } from "@preact/signals-core";
 import { type Timeline as Contract, Refusal, type Row } from "../messenger";
 import { decodePage } from "../protocol/answers";
 import type { RoomId } from "../protocol/ids";
+import { mayRetry } from "../protocol/problems";
 import { storedRange } from "../store/mailbox";
 import { outboxOf } from "../store/outbox";
 import { reachedIn } from "../store/receipts";
@@ -105,8 +106,12 @@ export class RoomTimeline implements Contract {
     return this.inTurn(async () => {
       const first = this.records[0]?.seq ?? Number.POSITIVE_INFINITY;
       let older = await rowsBefore(this.parts.db, this.id, first, WINDOW);
-      if (older.length < WINDOW && (await this.fetchBefore(older[0]?.seq ?? first))) {
-        older = await rowsBefore(this.parts.db, this.id, first, WINDOW);
+      if (older.length < WINDOW) {
+        const more = this.fetchBefore(older[0]?.seq ?? first).catch((error) => {
+          if (older.length === 0) throw error;
+          return false; // what is here is shown; the rest is asked for again
+        });
+        if (await more) older = await rowsBefore(this.parts.db, this.id, first, WINDOW);
       }
       this.records = [...older, ...this.records];
       if (this.records.length > MOST) {
@@ -151,18 +156,22 @@ export class RoomTimeline implements Contract {
     return done;
   }
 
-  /** Rows that this device does not have yet. Whether there were any. */
+  /** Rows that this device does not have yet. Whether there were any. Rejected with what may go later. */
   private async fetchBefore(before: number): Promise<boolean> {
-    if (this.atServersEnd || !(await this.lacksHistory())) return false;
-    const bound = Number.isFinite(before) ? `&before=${before}` : "";
+    const { db, session } = this.parts;
+    const range = await storedRange(db);
+    if (this.atServersEnd || range === null || range.low <= 1) return false;
+    // What is newer than what is stored comes through the socket, and is news then.
+    const below = Math.min(before, range.stored + 1);
     try {
-      const answer = await this.parts.session.request("GET", `rooms/${this.id}/messages?limit=${WINDOW}${bound}`);
+      const answer = await session.request("GET", `rooms/${this.id}/messages?limit=${WINDOW}&before=${below}`);
       const page = shaped(() => decodePage(answer));
       await this.receiver.history([...page.entries].reverse());
       this.atServersEnd = page.next === null;
       return page.entries.length > 0;
     } catch (error) {
-      if (error instanceof Refusal && error.problem === null) throw error; // offline: the page says so
+      const isForGood = error instanceof Refusal && error.problem !== null && !mayRetry(error.problem);
+      if (!isForGood) throw error;
       this.atServersEnd = true;
       return false;
     }

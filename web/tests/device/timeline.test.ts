@@ -90,6 +90,51 @@ describe("a window", () => {
     expect(await db.count("entries")).toBe(151);
   });
 
+  test("without a row here asks for what is stored on the server, and leaves to the socket what it brings", async () => {
+    const { room, device } = await withMessages(150);
+    const db = await openStore();
+    const tx = db.transaction(["entries", "values"], "readwrite");
+    tx.objectStore("entries").clear();
+    tx.objectStore("values").put(152, "low");
+    await tx.done;
+    on.server.pushes = false;
+    on.server.says("bob", room, "151");
+    const timeline = await device.timeline(room.id);
+    expect([timeline.rows.value.length, timeline.hasOlder.value]).toEqual([0, true]);
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual(numbers(51, 150));
+    expect(on.server.requests).toContain(`GET rooms/${room.id}/messages?limit=100&before=152`);
+
+    on.server.pushes = true;
+    on.server.push(on.server.user("alice"));
+    await until(timeline.rows, (rows) => texts(rows).at(-1) === "151");
+    expect(await db.count("entries")).toBe(101);
+  });
+
+  test("keeps asking for what the server could not give for now, and shows what is here", async () => {
+    const { room, device } = await withMessages(150);
+    const db = await openStore();
+    const tx = db.transaction(["entries", "values"], "readwrite");
+    tx.objectStore("entries").delete(IDBKeyRange.upperBound(20));
+    tx.objectStore("values").put(21, "low");
+    await tx.done;
+    const timeline = await device.timeline(room.id);
+    on.server.answer = (_, path) =>
+      path.startsWith(`rooms/${room.id}/messages`)
+        ? { status: 503, body: { status: 503, code: "unavailable", retry_after: 60 } }
+        : undefined;
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual(numbers(20, 150));
+    expect(timeline.hasOlder.value).toBe(true);
+    await expect(timeline.older()).rejects.toMatchObject({ code: "unavailable" });
+    expect(timeline.hasOlder.value).toBe(true);
+
+    on.server.answer = () => undefined;
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual(numbers(1, 150));
+    expect(timeline.hasOlder.value).toBe(false);
+  });
+
   test("that was closed hears nothing any more", async () => {
     const { room, device } = await withMessages(3);
     const timeline = await device.timeline(room.id);

@@ -25,7 +25,7 @@ export const FIRST_ENTRIES = 5_000;
 const KEYS_MS = 15_000;
 
 export class Restorer {
-  private running: Promise<void> | null = null;
+  private last: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly parts: Parts,
@@ -64,12 +64,12 @@ export class Restorer {
 
   /** The rest, beside the live connection. One run at a time; what fails goes on with the next connection. */
   rest(signal: AbortSignal): Promise<void> {
-    this.running ??= this.pages(0, signal)
-      .then(() => this.tell(null))
-      .finally(() => {
-        this.running = null;
-      });
-    return this.running;
+    // The run of an earlier connection may be within a page still, and end only behind it.
+    this.last = this.last
+      .catch(() => undefined)
+      .then(() => this.pages(0, signal))
+      .then(() => this.tell(null));
+    return this.last;
   }
 
   private async low(): Promise<number> {

@@ -255,6 +255,40 @@ test("a history that was cut off goes on where it was", async () => {
   await until(again.device.rooms, (rooms) => rooms[0]?.unread === 1_200);
 });
 
+test("a history that is being read while the connection breaks is read to its end on the next one", async () => {
+  const room = on.server.room("alice", "bob");
+  for (let n = 1; n <= 800; n++) on.server.says("bob", room, `${n}`);
+  const tab = await on.browser.signedIn("alice");
+  const db = await openStore();
+  const tx = db.transaction(["entries", "values"], "readwrite");
+  tx.objectStore("entries").delete(IDBKeyRange.upperBound(700));
+  tx.objectStore("values").put(701, "low");
+  await tx.done;
+  const { sealing } = tab;
+  const opens = sealing.open;
+  let go = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  let isHeld = false;
+  sealing.open = async (messages) => {
+    isHeld = true;
+    await held;
+    return opens.call(sealing, messages);
+  };
+  on.server.dropSockets();
+  await eventually(() => isHeld);
+  expect(tab.device.restoring.value).not.toBeNull();
+
+  on.server.dropSockets();
+  await eventually(() => on.server.frames.filter((frame) => frame.type === "hello").length === 3);
+  await tab.live();
+  go();
+  await until(tab.device.restoring, (restoring) => restoring === null);
+  expect(await db.get("values", "low")).toBe(1);
+  expect(await db.count("entries")).toBe(801);
+});
+
 test("what could not be opened is opened when its key comes", async () => {
   const room = on.server.room("alice", "bob");
   const tab = await on.browser.signedIn("alice");

@@ -23,5 +23,10 @@ export default defineConfig({
   },
   // The Trusted Types policy knows workers by their folder (src/worker/trusted.ts).
   worker: { format: "es", rollupOptions: { output: { entryFileNames: "workers/[name]-[hash].js" } } },
-  test: { testTimeout: 20_000, environment: "node", include: ["tests/**/*.test.{ts,tsx}"] },
+  test: {
+    testTimeout: 20_000,
+    environment: "node",
+    include: ["tests/**/*.test.{ts,tsx}"],
+    server: { deps: { inline: ["virtua"] } }, // it asks for React, and is given Preact
+  },
 });

@@ -1,12 +1,15 @@
 // @vitest-environment happy-dom
 /** Messages and the box that they are written in, as alice has them before her. */
 
+import { signal } from "@preact/signals";
 import { cleanup, fireEvent, screen, waitFor } from "@testing-library/preact";
+import { createRef } from "preact";
 import { describe, expect, it } from "vitest";
-import { Refusal } from "../../src/messenger";
+import { Refusal, type Row, type Timeline } from "../../src/messenger";
 import { Closed } from "../../src/ui/conversation/closed";
 import { Composer } from "../../src/ui/conversation/composer";
 import { MessageDialog } from "../../src/ui/conversation/message-dialog";
+import { MessageList } from "../../src/ui/conversation/message-list";
 import { MessageRow } from "../../src/ui/conversation/message-row";
 import { dialog } from "../../src/ui/dialogs";
 import type { MessageRow as Message } from "./fake";
@@ -99,6 +102,34 @@ describe("a message", () => {
     expect(screen.getByText("3 of 4 others")).toBeTruthy();
     expect(screen.getByText("2 of 4 others")).toBeTruthy();
     expect(screen.getByText(message.id)).toBeTruthy();
+  });
+});
+
+describe("the list", () => {
+  it("of a conversation of which nothing is here yet asks for it, page by page until there is something", async () => {
+    const rows = signal<readonly Row[]>([]);
+    const hasOlder = signal(true);
+    let pages = 0;
+    const nothing = async (): Promise<void> => undefined;
+    const timeline: Timeline = {
+      rows,
+      hasOlder,
+      hasNewer: signal(false),
+      unreadFrom: null,
+      older: async () => {
+        pages += 1;
+        rows.value = pages < 2 ? [] : [messenger.say(bob, "bob", "from before")];
+        hasOlder.value = pages < 2;
+      },
+      newer: nothing,
+      around: nothing,
+      newest: nothing,
+      close: () => undefined,
+    };
+    const detail = messenger.room(bob).value;
+    if (detail !== null) show(<MessageList room={detail} timeline={timeline} at={null} handle={createRef()} />);
+    await waitFor(() => expect(hasOlder.value).toBe(false));
+    expect(pages).toBe(2);
   });
 });
 

@@ -129,6 +129,10 @@ export function MessageList({
     if (seq !== null) messenger.markRead(room.id, seq);
   };
   useLookedAt(look);
+  // Where nothing is here yet, nothing can be scrolled either.
+  useEffect(() => {
+    if (rows.length === 0 && hasOlder) load("older");
+  }, [rows, hasOlder, load]);
 
   const onScroll = (): void => {
     const top = scroller.current?.scrollTop ?? 0;

@@ -32,8 +32,6 @@ export class Leader {
   private readonly keeper: Keeper;
   private readonly outdated = new Set<RoomId>();
   private readonly roomsDue = new Wake();
-  /** Whether all rooms were asked for since this tab leads: once is enough, the rest is told. */
-  private knowsRooms = false;
   private readonly typed = new Map<RoomId, number>();
 
   /** `told`: what the server has been told to be here of the connections. */
@@ -155,13 +153,7 @@ export class Leader {
     this.later(this.keepRooms(signal));
     this.later(this.restorer.rest(signal));
     this.later(this.parts.sealing.upkeep());
-    if (!this.knowsRooms) {
-      this.later(
-        fetchRooms(this.parts, signal).then(() => {
-          this.knowsRooms = true;
-        }),
-      );
-    }
+    this.later(fetchRooms(this.parts, signal));
     this.later(fetchReads(this.parts, this.identity, signal));
     this.later(fetchLaggingReceipts(this.parts, this.identity, signal));
     connection?.ended.then(() => over.abort());

@@ -331,8 +331,12 @@ test("a room that is muted on another device is muted here, also if that was mis
   on.server.tell("alice", { type: "muted", room: room.id, muted: true });
   await until(tab.device.rooms, (rooms) => rooms[0]?.muted === true);
 
-  tab.close();
   room.muted = false;
+  on.server.dropSockets();
+  await until(tab.device.rooms, (rooms) => rooms[0]?.muted === false);
+
+  tab.close();
+  room.muted = true;
   const again = await Tab.open(on.browser);
-  await until(again.device.rooms, (rooms) => rooms[0]?.muted === false);
+  await until(again.device.rooms, (rooms) => rooms[0]?.muted === true);
 });

@@ -311,6 +311,7 @@ export interface Messenger {
   send(room: RoomId, text: string): Promise<MessageId>;
   /** A refused or failed message once more, under a new id. */
   sendAgain(message: MessageId): Promise<MessageId>;
+  /** Give up what waits or has failed; what the mailbox has stays. */
   discard(message: MessageId): Promise<void>;
   markRead(room: RoomId, seq: number): void;
   typing(room: RoomId): void;

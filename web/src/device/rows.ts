@@ -67,7 +67,7 @@ function messageRow(record: EntryRecord, context: Context): MessageRow {
 function refusedOf(record: EntryRecord, mine: boolean, context: Context): MessageRow["refused"] {
   if (!record.refused) return null;
   // What was refused as late may come again under a new id; what a block stopped, once nobody blocks.
-  const canSendAgain = mine && record.text != null && !context.isClosed;
+  const canSendAgain = mine && record.text != null && !record.resent && !context.isClosed;
   return { reason: record.refused, code: null, canSendAgain };
 }
 

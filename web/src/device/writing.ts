@@ -3,7 +3,7 @@
 import { Refusal } from "../messenger";
 import { blockedProblem } from "../protocol/changes";
 import type { MessageId, RoomId } from "../protocol/ids";
-import { findUnsent, removeUnsent, write } from "../store/outbox";
+import { findUnsent, markResent, removeUnsent, write } from "../store/outbox";
 import { changeRoom, readUpTo } from "../store/rooms";
 import { findMessage } from "../store/windows";
 import { closedBy } from "./gate";
@@ -55,10 +55,15 @@ export class Writing {
     const sent = unsent === undefined ? await findMessage(db, id) : undefined;
     const room = unsent?.room ?? sent?.room;
     const text = unsent?.text ?? sent?.text;
-    if (room == null || text == null) throw new Refusal("not_found");
+    if (room == null || text == null || sent?.resent) throw new Refusal("not_found");
     const again = await this.send(room, text);
-    if (unsent !== undefined) await removeUnsent(db, id);
-    bus.tell({ type: "outbox", room });
+    if (unsent !== undefined) {
+      await removeUnsent(db, id);
+      bus.tell({ type: "outbox", room });
+    } else {
+      await markResent(db, id);
+      bus.tell({ type: "stored", rooms: [room], upTo: 0, rewritten: true });
+    }
     return again;
   }
 

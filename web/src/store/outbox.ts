@@ -63,6 +63,14 @@ export async function markAccepted(db: Db, ids: readonly MessageId[]): Promise<S
   return rooms;
 }
 
+/** A refused message of the mailbox was written once more. */
+export async function markResent(db: Db, id: MessageId): Promise<void> {
+  const tx = db.transaction("entries", "readwrite");
+  const record = await tx.store.index("message").get(id);
+  if (record !== undefined) tx.store.put({ ...record, resent: true });
+  await tx.done;
+}
+
 /** Discarded. False when there is none of that id (any more). */
 export async function removeUnsent(db: Db, id: MessageId): Promise<boolean> {
   const tx = db.transaction("outbox", "readwrite");

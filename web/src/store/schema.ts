@@ -28,6 +28,8 @@ export interface EntryRecord {
   readonly text?: string | null;
   readonly problem?: "locked" | "no_key" | "not_verified" | null;
   readonly refused?: "late" | "blocked" | null;
+  /** It was refused, and the user has sent it again on this device. */
+  readonly resent?: true;
   /** Another one's message that was not refused: it counts as unread where it is beyond the room's `readSeq`. */
   readonly unread?: 1;
   /** Of a rejection: the message that was refused. */

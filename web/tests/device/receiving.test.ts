@@ -30,7 +30,7 @@ describe("a late message", () => {
     await eventually(async () => (await db.count("refusals")) === 0);
   });
 
-  test("of one's own that somebody refused can be sent again", async () => {
+  test("of one's own that somebody refused can be sent again, once", async () => {
     const room = on.server.direct("alice", "bob");
     const { device } = await on.browser.signedIn("alice");
     const timeline = await device.timeline(room.id);
@@ -49,7 +49,10 @@ describe("a late message", () => {
     const [row] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.refused?.reason === "late"));
     expect(row?.refused?.canSendAgain).toBe(true);
     await device.sendAgain(id);
-    await until(timeline.rows, (rows) => messages(rows).length === 2);
+    await until(timeline.rows, (rows) => messages(rows).length === 2 && messages(rows)[1]?.seq !== null);
+    const [first] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.refused?.canSendAgain === false));
+    expect(first).toMatchObject({ id, refused: { reason: "late" } });
+    await expect(device.sendAgain(id)).rejects.toMatchObject({ code: "not_found" });
   });
 });
 

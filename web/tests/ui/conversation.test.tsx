@@ -47,12 +47,14 @@ describe("a message", () => {
   it("that was refused as late is sent again under a press", async () => {
     row({ refused: { reason: "late", code: null, canSendAgain: true }, ticks: "failed" });
     expect(screen.getByText(/came too late/i)).toBeTruthy();
+    // It stands in the mailbox, as it does for the others: there is nothing to discard.
+    expect(screen.queryByRole("button", { name: "Discard" })).toBe(null);
     press("Send again");
     await waitFor(() => expect(asked("sendAgain")).toBeTruthy());
   });
 
   it("that failed says why, and can be discarded but not sent again where that is of no use", async () => {
-    row({ refused: { reason: "failed", code: "too_large", canSendAgain: false }, ticks: "failed" });
+    row({ seq: null, refused: { reason: "failed", code: "too_large", canSendAgain: false }, ticks: "failed" });
     expect(screen.getByText(/That is too large/)).toBeTruthy();
     expect(screen.queryByRole("button", { name: "Send again" })).toBe(null);
     press("Discard");
@@ -94,6 +96,19 @@ describe("a message", () => {
     row({ ticks: "read" });
     fireEvent.keyDown(screen.getByRole("article"), { key: "Enter" });
     expect(dialog.value?.kind).toBe("message");
+  });
+
+  it("can be discarded in its details where that does something", () => {
+    const refused = { reason: "late", code: null, canSendAgain: true } as const;
+    const details = (more: Partial<Message>) =>
+      show(
+        <MessageDialog row={messenger.say(bob, "alice", "hello", { refused, ...more })} onClose={() => undefined} />,
+      );
+    const stored = details({});
+    expect(screen.queryByRole("button", { name: "Discard" })).toBe(null);
+    stored.unmount();
+    details({ seq: null });
+    expect(screen.getByRole("button", { name: "Discard" })).toBeTruthy();
   });
 
   it("tells its details", () => {

@@ -63,7 +63,7 @@ export function MessageDialog({ row, onClose }: { row: Message; onClose: () => v
       </dl>
       <Problem text={action.problem} />
       <DialogButtons>
-        {row.mine && refused !== null && (
+        {row.mine && row.seq === null && refused !== null && (
           <Button kind="danger" onClick={() => void doAndClose(() => messenger.discard(row.id))}>
             {w.conversation.discard}
           </Button>

@@ -180,7 +180,7 @@ function RefusedLine({ row }: { row: Message }) {
           {w.sendAgain}
         </button>
       )}
-      {row.mine && (
+      {row.mine && row.seq === null && (
         <button type="button" class="text-button" onClick={() => void action.run(() => messenger.discard(row.id))}>
           {w.discard}
         </button>

@@ -46,7 +46,8 @@ export interface Account {
 }
 
 export type Connection =
-  | { readonly state: "offline"; readonly retryAt: number | null } // no socket; the next attempt, ms since 1970
+  /** No socket; the next attempt, ms since 1970. `storage_full`: what comes cannot be stored, so it is not taken. */
+  | { readonly state: "offline"; readonly retryAt: number | null; readonly reason?: "storage_full" }
   | { readonly state: "connecting" }
   | { readonly state: "catching-up"; readonly done: number; readonly of: number } // entries
   | { readonly state: "live" }

@@ -46,6 +46,8 @@ export interface Surroundings {
   readonly open: OpenWire;
   readonly origin: string;
   readonly builds: Pick<Builds, "isNew" | "goOn">;
+  /** Null where the browser lets nobody ask. */
+  readonly storage: Pick<StorageManager, "persist" | "persisted"> | null;
 }
 
 export async function browser(): Promise<Surroundings & { readonly builds: Builds }> {
@@ -57,6 +59,7 @@ export async function browser(): Promise<Surroundings & { readonly builds: Build
     open: browserWire,
     origin: location.origin,
     builds: new Builds(clock, pageOfBrowser),
+    storage: (navigator.storage as StorageManager | undefined) ?? null,
   };
 }
 
@@ -76,14 +79,16 @@ export class Device implements contract.Messenger {
   private readonly receiver: Receiver;
   private readonly pushPart: ReturnType<MakePush>;
   private readonly builds: Surroundings["builds"];
+  private readonly storage: Surroundings["storage"];
   private identity: Identity | null = null;
   private readonly soon = new Soon(() => this.load());
   private readonly over = new AbortController();
   private leading = new AbortController();
 
   constructor(surroundings: Surroundings, makeKeys: MakeKeys, makePush: MakePush) {
-    const { db, bus, locks, clock, open, origin, builds } = surroundings;
+    const { db, bus, locks, clock, open, origin, builds, storage } = surroundings;
     this.builds = builds;
+    this.storage = storage;
     const session = new DeviceSession(db, bus, locks, clock, origin);
     const { keys, sealing } = makeKeys({ db, bus, session, clock, locks });
     this.parts = { db, bus, session, sealing, clock, locks, open };
@@ -100,6 +105,11 @@ export class Device implements contract.Messenger {
     keys.verified.subscribe(() => this.roomsPart.touchAll());
     keys.held.subscribe(() => this.roomsPart.touchAll());
     bus.listen((news) => this.hear(news));
+    // Not by `close`: the user has cleared the site's data, or the disk is gone. Nothing can be read or kept from now on.
+    db.addEventListener("close", () => {
+      this.close();
+      this.connection.value = { state: "stopped", reason: "fault" };
+    });
   }
 
   private readonly isOnline = computed(() => {
@@ -189,7 +199,10 @@ export class Device implements contract.Messenger {
       this.notices.value = [];
       this.account.value = null;
     } else {
-      if (isOther) await this.people.load();
+      if (isOther) {
+        this.askToKeep().catch((error) => log("the browser may delete what is stored", error));
+        await this.people.load();
+      }
       this.notices.value = (await getValue(db, "notices")) ?? [];
       const { user, username, device, deviceName } = identity;
       const readReceipts = (await getValue(db, "readReceipts")) ?? true;
@@ -198,6 +211,12 @@ export class Device implements contract.Messenger {
     }
     await this.relationsPart.load();
     this.roomsPart.touchAll();
+  }
+
+  /** A browser that is short of space deletes what it was not asked to keep: the keys of this device, and what waits to be sent. */
+  private async askToKeep(): Promise<void> {
+    if (this.storage === null || (await this.storage.persisted())) return;
+    if (!(await this.storage.persist())) log("the browser may delete what is stored", "it was asked not to");
   }
 
   // The account.

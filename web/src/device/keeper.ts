@@ -7,6 +7,7 @@ import { type Next, nextAfter } from "../protocol/closing";
 import { MailboxDiverged } from "../protocol/inbox";
 import { mayRetry } from "../protocol/problems";
 import { Malformed } from "../protocol/shape";
+import { isFull } from "../store/db";
 import { Socket, SocketClosed } from "../transport/socket";
 import { Wake } from "./clock";
 import { Connection, Stalled } from "./connection";
@@ -74,13 +75,15 @@ export class Keeper {
       const atOnce = step === "refresh" && refused === undefined;
       refused = step === "refresh" ? life.token : undefined;
       if (atOnce) continue;
-      await this.rest(delayOf(backoff, step, life.reason, clock.chance()), step, signal);
+      const full = isFull(life.reason) ? ({ reason: "storage_full" } as const) : {};
+      await this.rest(delayOf(backoff, step, life.reason, clock.chance()), step, full, signal);
       backoff = backoff.failed();
     }
   }
 
-  private async rest(ms: number, step: Next, signal: AbortSignal): Promise<void> {
-    if (step !== "suspended") this.enter({ state: "offline", retryAt: Math.round(this.parts.clock.now() + ms) });
+  private async rest(ms: number, step: Next, why: { reason?: "storage_full" }, signal: AbortSignal): Promise<void> {
+    const retryAt = Math.round(this.parts.clock.now() + ms);
+    if (step !== "suspended") this.enter({ state: "offline", retryAt, ...why });
     await this.hurrying.wait(this.parts.clock, ms, signal).catch(() => undefined);
   }
 
@@ -164,6 +167,7 @@ function stepAfter(reason: unknown): Next {
     return reason.code === "offline" || (reason.problem !== null && mayRetry(reason.problem)) ? "reconnect" : "stop";
   }
   if (reason instanceof MailboxDiverged) return "stop";
+  if (isFull(reason)) return "later"; // all of it would come again each time
   // A mistake of ours, or the disk's: it may pass, and stopping helps nobody.
   return "reconnect";
 }

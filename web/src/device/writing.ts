@@ -3,6 +3,7 @@
 import { Refusal } from "../messenger";
 import { blockedProblem } from "../protocol/changes";
 import type { MessageId, RoomId } from "../protocol/ids";
+import { isFull } from "../store/db";
 import { findUnsent, markResent, removeUnsent, write } from "../store/outbox";
 import { changeRoom, readUpTo } from "../store/rooms";
 import { findMessage } from "../store/windows";
@@ -124,7 +125,7 @@ async function stored<Result>(task: () => Promise<Result>): Promise<Result> {
   try {
     return await task();
   } catch (error) {
-    if (error instanceof DOMException && error.name === "QuotaExceededError") throw new Refusal("storage_full");
+    if (isFull(error)) throw new Refusal("storage_full");
     throw error;
   }
 }

@@ -68,6 +68,11 @@ export function openStore(name = NAME): Promise<Db> {
   });
 }
 
+/** Whether something could not be stored because there is no space left for it. */
+export function isFull(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "QuotaExceededError";
+}
+
 /** Forget everything, in one transaction: nothing of one account is left when the next one comes. */
 export async function wipe(db: Db): Promise<void> {
   const tx = db.transaction(STORES, "readwrite");

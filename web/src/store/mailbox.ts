@@ -84,7 +84,8 @@ export async function storeBatch(db: Db, batch: Batch): Promise<Changed> {
       // It is over already: what ended it is the error.
     }
     await tx.done.catch(() => undefined);
-    throw error;
+    // What was under way is told no more than that the transaction has ended; that knows why.
+    throw tx.error ?? error;
   }
 }
 

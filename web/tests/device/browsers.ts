@@ -12,7 +12,7 @@ import { type LockName, type Locks, TabsBus } from "../../src/device/tabs";
 import type { Refusal } from "../../src/messenger";
 import type { RoomId, UserId } from "../../src/protocol/ids";
 import type { Problem } from "../../src/protocol/problems";
-import { openStore } from "../../src/store/db";
+import { type Db, openStore } from "../../src/store/db";
 import type { Wire } from "../../src/transport/socket";
 import type { Server } from "./server";
 
@@ -88,6 +88,24 @@ export class Open implements Sealing {
   }
 }
 
+/** What a browser says to whoever asks it to keep what is stored. */
+export class Storage_ {
+  gives = false;
+  asked = 0;
+  looked = 0;
+  private given = false;
+
+  async persisted(): Promise<boolean> {
+    this.looked += 1;
+    return this.given;
+  }
+  async persist(): Promise<boolean> {
+    this.asked += 1;
+    this.given ||= this.gives;
+    return this.given;
+  }
+}
+
 const never = (): never => {
   throw new Error("not in these tests");
 };
@@ -99,6 +117,7 @@ export class Tab {
   readonly held = signal<ReadonlySet<UserId>>(new Set());
   device!: Device;
   bus!: TabsBus;
+  db!: Db;
 
   private constructor(readonly browser: Browser) {}
 
@@ -107,14 +126,14 @@ export class Tab {
     globalThis.indexedDB = browser.indexedDB;
     const db = await openStore();
     const bus = new TabsBus(browser.name);
-    tab.bus = bus;
+    Object.assign(tab, { bus, db });
     const open = (url: string): Wire => {
       const socket = new WebSocket(url);
       socket.on("error", () => undefined); // a browser's tells by closing
       return socket as unknown as Wire;
     };
-    const { locks, clock, server, builds } = browser;
-    const surroundings = { db, bus, locks, clock, open, origin: server.origin, builds };
+    const { locks, clock, server, builds, storage } = browser;
+    const surroundings = { db, bus, locks, clock, open, origin: server.origin, builds, storage };
     tab.device = new Device(
       surroundings,
       ({ session }) => {
@@ -162,6 +181,7 @@ export class Tab {
 export class Browser {
   readonly indexedDB = new IDBFactory();
   readonly locks = new BrowserLocks();
+  readonly storage = new Storage_();
   readonly name = `letterlock-${++Tab.number}`;
   readonly tabs = new Set<Tab>();
   clock: Clock = { ...clock, chance: () => 0 };

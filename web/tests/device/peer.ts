@@ -39,6 +39,7 @@ async function open(name: string, origin: string): Promise<void> {
     open: (url: string) => new WebSocket(url) as unknown as Wire,
     origin,
     builds: { isNew: signal(false), goOn: () => undefined },
+    storage: null,
   };
   const push = { push: signal("unsupported" as const), enablePush: async () => {}, disablePush: async () => {} };
   const device = new Device(

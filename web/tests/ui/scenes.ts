@@ -159,6 +159,12 @@ export function scenesOf({ messenger, bob, choir, long, rooms }: World): Readonl
     "recovery-confirmed": { at: "/recovery" },
     "restoring-keys": restoring({ step: "keys", done: 0, of: 0 }),
     restoring: restoring({ step: "messages", done: 3_412, of: 9_800 }),
+    "restoring-storage-full": {
+      set: () => {
+        messenger.restoring.value = { step: "messages", done: 3_412, of: 9_800 };
+        messenger.connection.value = { state: "offline", retryAt: Date.now() + 60_000, reason: "storage_full" };
+      },
+    },
     "restoring-in-passing": {
       ...restoring({ step: "epochs", done: 120, of: 500 }),
       act: () => click((w) => w.restoring.goOn),
@@ -237,6 +243,10 @@ export function scenesOf({ messenger, bob, choir, long, rooms }: World): Readonl
 
     // --- the state of things ---
     offline: connected({ state: "offline", retryAt: Date.now() + 60_000 }, (w) => w.connection.offline),
+    "storage-full": connected(
+      { state: "offline", retryAt: Date.now() + 60_000, reason: "storage_full" },
+      (w) => w.connection.full,
+    ),
     connecting: connected({ state: "connecting" }, (w) => w.connection.connecting),
     "catching-up": connected({ state: "catching-up", done: 120, of: 480 }, (w) =>
       w.connection.catchingUpCount(120, 480),

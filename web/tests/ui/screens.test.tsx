@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { Refusal } from "../../src/messenger";
 import type { DeviceId, UserId } from "../../src/protocol/ids";
 import { Recovery } from "../../src/ui/entry/recovery";
+import { Restoring } from "../../src/ui/entry/restoring";
 import { SignIn } from "../../src/ui/entry/sign-in";
 import { SignUp } from "../../src/ui/entry/sign-up";
 import { Stopped } from "../../src/ui/entry/stopped";
@@ -20,6 +21,7 @@ import { SafetyDialog } from "../../src/ui/safety/safety-dialog";
 import { AccountPage } from "../../src/ui/settings/account";
 import { Devices } from "../../src/ui/settings/devices";
 import { Notices } from "../../src/ui/shell/notices";
+import { ConnectionStrip } from "../../src/ui/shell/strip";
 import { titleOf } from "../../src/ui/shell/title";
 import { ALICE, id, KEY } from "./fake";
 import { asked, bob, messenger, press, show, type } from "./stage";
@@ -203,6 +205,23 @@ describe("people", () => {
     expect(screen.queryByRole("menu", { hidden: true })).toBe(null);
     press("Actions for bob");
     expect(screen.getAllByRole("menuitem", { hidden: true })).toHaveLength(2);
+  });
+});
+
+describe("a browser without space", () => {
+  it("is not called a missing connection", async () => {
+    messenger.connection.value = { state: "offline", retryAt: Date.now() + 60_000, reason: "storage_full" };
+    show(<ConnectionStrip />);
+    await screen.findByText(/This browser has no space left/);
+    expect(screen.queryByText(/No connection/)).toBe(null);
+    press("Try now");
+    expect(asked("hurry")).toBeTruthy();
+  });
+
+  it("says so while the history of a new device comes", () => {
+    const progress = { step: "messages", done: 1, of: 2 } as const;
+    show(<Restoring progress={progress} isFull onGoOn={() => undefined} />);
+    expect(screen.getByRole("alert").textContent).toMatch(/This browser has no space left/);
   });
 });
 

@@ -111,6 +111,7 @@ export const entry = {
     offline: "No connection",
     offlineRetry: (seconds: number) =>
       `No connection. Trying again in ${one(seconds, "1 second", `${seconds} seconds`)}`,
+    full: "This browser has no space left: nothing new can be kept here. It goes on as soon as there is some.",
     tryNow: "Try now",
     connecting: "Connecting…",
     catchingUp: "Catching up…",

@@ -111,6 +111,7 @@ export const entry: Shape<typeof english> = {
   connection: {
     offline: "연결되지 않음",
     offlineRetry: (seconds) => `연결되지 않음. ${seconds}초 후 다시 시도`,
+    full: "이 브라우저의 저장 공간이 부족해 새 메시지를 저장할 수 없습니다. 공간이 생기면 다시 받습니다.",
     tryNow: "지금 시도",
     connecting: "연결 중…",
     catchingUp: "새 메시지를 받는 중…",

@@ -2,6 +2,7 @@ import { words } from "../../i18n/words";
 import type { Restoring as Progress } from "../../messenger";
 import { Button } from "../parts/button";
 import { Icon } from "../parts/icon";
+import { Problem } from "../parts/problem";
 import { Frame } from "./frame";
 
 const STEPS = ["keys", "epochs", "messages"] as const;
@@ -19,7 +20,14 @@ export function shareOf({ step, done, of }: Progress): number {
   }
 }
 
-export function Restoring({ progress, onGoOn }: { progress: Progress; onGoOn: () => void }) {
+interface Given {
+  readonly progress: Progress;
+  /** There is no space left for more of it. */
+  readonly isFull: boolean;
+  readonly onGoOn: () => void;
+}
+
+export function Restoring({ progress, isFull, onGoOn }: Given) {
   const w = words.value.restoring;
   const at = STEPS.indexOf(progress.step);
   return (
@@ -41,6 +49,7 @@ export function Restoring({ progress, onGoOn }: { progress: Progress; onGoOn: ()
         ))}
       </ol>
       <p class="hint">{w.hint}</p>
+      <Problem text={isFull ? words.value.connection.full : null} />
       <div class="entry-submit">
         <Button onClick={onGoOn}>{w.goOn}</Button>
       </div>

@@ -24,7 +24,7 @@ import { Boundary } from "./boundary";
 import { Dialogs } from "./dialogs";
 import { listenForKeys } from "./keys";
 import { Notices } from "./notices";
-import { ConnectionStrip } from "./strip";
+import { ConnectionStrip, isFull } from "./strip";
 import { keepTitle } from "./title";
 
 const Settings = lazily(async () => (await import("../settings/settings")).Settings);
@@ -64,6 +64,7 @@ function Screen() {
     return (
       <Restoring
         progress={restoring}
+        isFull={isFull(connection)}
         onGoOn={() => {
           goesOn.value = true;
         }}

@@ -23,6 +23,11 @@ function useSettled(connection: Connection): Connection | null {
   return state === "live" ? null : shown;
 }
 
+/** What comes cannot be kept: the browser has no space left. */
+export function isFull(connection: Connection): boolean {
+  return connection.state === "offline" && connection.reason === "storage_full";
+}
+
 /** How this device stands to the server, as long as that is not “connected”; and how far the history has come. */
 export function ConnectionStrip() {
   const messenger = useMessenger();
@@ -44,7 +49,11 @@ export function ConnectionStrip() {
       {connection.state === "offline" ? (
         <>
           <Icon name="alert" class="icon-small" />
-          <Offline retryAt={connection.retryAt} />
+          {isFull(connection) ? (
+            <span role="status">{w.connection.full}</span>
+          ) : (
+            <Offline retryAt={connection.retryAt} />
+          )}
           <button type="button" class="text-button" onClick={() => messenger.hurry()}>
             {w.connection.tryNow}
           </button>

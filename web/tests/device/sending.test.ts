@@ -97,6 +97,7 @@ describe("a message that cannot be sealed", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       const { id } = on.server.direct("alice", "bob");
+      globalThis.indexedDB = on.browser.indexedDB;
       const db = await openStore();
       await write(db, id, "patience", 1);
       const sealing = new Open();

@@ -27,7 +27,7 @@ from kernel.batching import Committer, Stopped
 from kernel.database import TRANSIENT, Cursor, Session, is_lost
 from kernel.entries import Origin
 from kernel.errors import DomainError, InvalidInput, Overloaded, Unavailable
-from kernel.limits import BACKLOG, BACKLOG_BYTES
+from kernel.limits import BACKLOG, BACKLOG_BYTES, COMMIT_BYTES
 from messages import log
 from messages.kinds import Kind
 from messages.log import NewMessage, Stored
@@ -89,7 +89,7 @@ class Intake:
         self._acks = acks
         self._on_acked = on_acked
         self._session = session or Session("intake")
-        self._committer: Committer[Submission] = Committer("intake", self._commit, weigh=_weight)
+        self._committer: Committer[Submission] = Committer("intake", self._commit, weigh=_weight, heaviest=COMMIT_BYTES)
         # Set by whoever watches the pending deliveries: past the bound nothing is accepted.
         self.is_full = False
         self.is_database_away = False
@@ -101,7 +101,9 @@ class Intake:
     def stop(self, timeout: float = 5.0) -> None:
         """Commit what has arrived, then end."""
         self._committer.stop(timeout)
-        self._session.close()
+        if not self.is_alive:
+            # Closing waits for the statement that is under way, maybe for ever: then the session ends with the process.
+            self._session.close()
 
     @property
     def is_alive(self) -> bool:

@@ -6,26 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# What a request asks of the database is short, or it is refused (503). Not in settings.py: migrations and commands take longer.
-# Sessions of kernel/database.py bring their own.
-os.environ.setdefault(
-    "PGOPTIONS", "-c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
-)
 
 import django
 
 django.setup()
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBase
 
-from config import cors
+from config import cors, databases
 from kernel import metrics
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+# What takes longer is refused (503).
+databases.hasten(settings.DATABASES["default"])
 
 SOCKET = "/api/v1/socket"
 PAGES = ("/api/v1/docs", "/api/v1/schema")

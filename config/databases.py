@@ -25,6 +25,17 @@ def of(url: str) -> dict[str, Any]:
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
+            # Keepalives say nothing while something that was sent is not confirmed.
+            "tcp_user_timeout": 10_000,
             **options,
         },
     }
+
+
+def hasten(database: dict[str, Any]) -> None:
+    """What this process asks of the database from now on is short, or fails: 10 s a statement, 3 s for a lock.
+
+    For web processes, whose requests wait in few threads; migrations and commands take longer. A pooler does not look at
+    it and has the same in its own configuration. Not by PGOPTIONS, which libpq ignores where options are given.
+    """
+    database["OPTIONS"]["options"] += " -c statement_timeout=10000 -c lock_timeout=3000"

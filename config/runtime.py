@@ -27,7 +27,7 @@ from delivery.host import Host
 from delivery.registry import Facts
 from delivery.services import Surroundings
 from kernel import metrics, ports
-from kernel.database import Cursor, Readers, Session
+from kernel.database import Cursor, Readers, Session, is_lost
 from kernel.errors import NotFound
 from kernel.limits import PENDING_AGE_S, RECEIPTS_MS
 from messages import late, receipts
@@ -117,8 +117,10 @@ def _with_connection(fn: Callable[..., Any], *args: Any) -> Any:
     """Call with this thread's Django connection, which stays open between calls and is opened again when it was lost."""
     try:
         return fn(*args)
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError) as error:
         connection.close()
+        if error.__cause__ is not None and not is_lost(error.__cause__):
+            raise
         return fn(*args)
 
 

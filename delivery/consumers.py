@@ -48,6 +48,8 @@ class SocketConsumer(Lane):
         self.user = ""
         self.device = ""
         self._session: Session | None = None
+        # The newest number that was heard of before there was a session.
+        self._heard = 0
         self._out: list[str] = []
         self._closing: int | None = None
         self._closed = False
@@ -132,6 +134,7 @@ class SocketConsumer(Lane):
         # Again, now that a revocation or suspension would find this socket: one that came just before must not slip through.
         services.verify(hello.token)
         newest, acknowledged, delivered = await self._around.readers.run(log.positions, self.user, self.device)
+        newest = max(newest, self._heard)
         session = Session(acknowledged=acknowledged, newest=newest, delivered=delivered)
         self._out.append(
             frames.welcome(
@@ -293,15 +296,19 @@ class SocketConsumer(Lane):
 
     def pushed(self, batch: list[Entry]) -> None:
         """See `host.Socket.pushed`."""
-        if self._session is not None:
-            self._session.is_choked = self._is_choked
-            self._repair(self._session.pushed(batch), "push")
+        if self._session is None:
+            self._heard = max(self._heard, batch[-1].seq)
+            return
+        self._session.is_choked = self._is_choked
+        self._repair(self._session.pushed(batch), "push")
 
     def known(self, last_seq: int) -> None:
         """See `host.Socket.known`."""
-        if self._session is not None:
-            self._session.is_choked = self._is_choked
-            self._repair(self._session.known(last_seq), "comparison")
+        if self._session is None:
+            self._heard = max(self._heard, last_seq)
+            return
+        self._session.is_choked = self._is_choked
+        self._repair(self._session.known(last_seq), "comparison")
 
     def ticked(self, now: float) -> None:
         """See `host.Socket.ticked`."""

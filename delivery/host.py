@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -84,6 +85,8 @@ class Host:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="registry")
         self._routes = Routes(host=id, registry=registry, threads=self._threads, here=self._sockets.keys())
         self._beaten = 0.0
+        # Somebody wants to know the newest numbers now.
+        self._to_compare = asyncio.Event()
         self.layer_is_up = False
 
     def start(self, on_tick: Callable[[float], None]) -> None:
@@ -227,7 +230,15 @@ class Host:
                 raise
             except Exception as error:
                 logger.info("the channel layer is away: %s", type(error).__name__)
+                await self._survive(self._forget_channels())
                 await asyncio.sleep(0.5)
+
+    async def _forget_channels(self) -> None:
+        """What the layer has begun to gather for us would be read by nobody, and grow for ever."""
+        layer: Any = get_channel_layer()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEAT_S):
+                await layer.flush()
 
     async def _survive(self, work: Awaitable[None]) -> None:
         """Do it; what is unexpected is logged and ends no task that serves everybody.
@@ -249,7 +260,7 @@ class Host:
                 self._beaten = time.monotonic()
                 if not self.layer_is_up:
                     self.layer_is_up = True
-                    await self._compare_once()
+                    self._to_compare.set()
 
     async def _push(self, message: Mapping[str, Any]) -> None:
         texts = message["texts"]
@@ -333,9 +344,15 @@ class Host:
             await socket.flush()
 
     async def _compare(self) -> None:
-        """Every few seconds, and every second while the layer is down."""
+        """Every few seconds, every second while the layer is down, and when it is asked for.
+
+        A task of its own: neither pushes nor the lease may wait for PostgreSQL.
+        """
         while True:
-            await asyncio.sleep(random.uniform(0.75, 1.25) * (COMPARE_S if self.layer_is_up else 1.0))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(random.uniform(0.75, 1.25) * (COMPARE_S if self.layer_is_up else 1.0)):
+                    await self._to_compare.wait()
+            self._to_compare.clear()
             await self._survive(self._compare_once())
 
     async def _compare_once(self) -> None:
@@ -366,9 +383,8 @@ class Host:
                 self._drain(drain_s)
                 if await self._routes.renewed(is_known=is_known):
                     # Pushes of the time without routes went nowhere; workers may not know this host for a moment yet.
-                    await self._compare_once()
-                    await asyncio.sleep(HOSTS_KEPT_S + 0.2)
-                    await self._compare_once()
+                    self._to_compare.set()
+                    asyncio.get_running_loop().call_later(HOSTS_KEPT_S + 0.2, self._to_compare.set)
             except RegistryAway:
                 logger.debug("the lease could not be renewed")
             except Exception:

@@ -20,7 +20,8 @@ class Stopped(Exception):
 class Committer(threading.Thread, Generic[Item]):
     """Hands batches of items, in order of arrival, to `commit`, which must answer every item and not raise.
 
-    `waiting` and `weight` are how many items wait or are being committed, and the sum of what `weigh` says of them.
+    `waiting` and `weight` are how many items wait or are being committed, and the sum of what `weigh` says of them. A batch
+    has `most` items and weighs `heaviest`, or is one item that weighs more.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class Committer(threading.Thread, Generic[Item]):
         *,
         most: int = 500,
         weigh: Callable[[Item], int] = lambda _: 1,
+        heaviest: int = 2**62,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._commit = commit
         self._weigh = weigh
+        self._heaviest = heaviest
         self._most = most
         self._condition = threading.Condition()
         self._items: list[Item] = []
@@ -69,7 +72,8 @@ class Committer(threading.Thread, Generic[Item]):
                 if self._stopping and not self._items and self._soon is None:
                     return
                 self._soon = None
-                batch, self._items = self._items[: self._most], self._items[self._most :]
+                end = self._end_of_batch()
+                batch, self._items = self._items[:end], self._items[end:]
             try:
                 self._commit(batch)
             except Exception:
@@ -78,6 +82,14 @@ class Committer(threading.Thread, Generic[Item]):
                 with self._condition:
                     self.waiting -= len(batch)
                     self.weight -= sum(map(self._weigh, batch))
+
+    def _end_of_batch(self) -> int:
+        weight = 0
+        for place, item in enumerate(self._items[: self._most]):
+            weight += self._weigh(item)
+            if place and weight > self._heaviest:
+                return place
+        return self._most
 
     def stop(self, timeout: float) -> None:
         """Commit what has arrived, then end; waits at most `timeout` seconds."""

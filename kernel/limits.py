@@ -29,6 +29,7 @@ MEMBERS: Final = 1_000  # of a room
 DEVICES: Final = 50  # live devices of a user
 BACKLOG: Final = 5_000  # sends waiting for the committer of one process
 BACKLOG_BYTES: Final = 33_554_432  # ciphertext of these: a thousand of the largest
+COMMIT_BYTES: Final = 2_097_152  # ciphertext of one commit: its statement holds several copies of it
 PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
 PENDING_AGE_S: Final = 600  # the oldest of them
 PAGE_ENTRIES: Final = 500

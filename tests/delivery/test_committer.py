@@ -119,6 +119,16 @@ def test_it_knows_how_much_that_weighs(ledger):
     assert (committer.waiting, committer.weight) == (0, 0)
 
 
+def test_a_batch_is_not_heavier_than_it_may_be_but_for_one_item_that_is(ledger):
+    committer = Committer("test", ledger.commit, weigh=len, heaviest=5)
+    committer.add(["one", "of", "four", "unbelievable", "days", "a", ""])
+    committer.start()
+    ledger.wait_for(7)
+    committer.stop(PATIENCE_S)
+
+    assert ledger.batches[:4] == [["one", "of"], ["four"], ["unbelievable"], ["days", "a", ""]]
+
+
 def test_poked_it_commits_even_nothing(ledger, committer):
     committer.poke()
     with ledger.news:

@@ -47,6 +47,11 @@ class Watched(ValkeyRegistry):
     def __init__(self):
         super().__init__()
         self.added, self.removed, self.is_away = [], [], False
+        self.renewals = 0
+
+    def renew(self, host, facts):
+        self.renewals += 1
+        return super().renew(host, facts)
 
     def route(self, host, *, add=(), remove=()):
         if self.is_away:
@@ -182,6 +187,53 @@ async def test_a_route_that_could_not_be_published_comes_with_a_later_renewal(ho
     registry.is_away = False
 
     await until(lambda: registry.holding([host.id], [alice.user]) == {host.id: {alice.user}})
+
+
+async def test_neither_the_lease_nor_pushes_wait_for_postgresql(host, registry, monkeypatch):
+    """Else a host to which thousands come at once is taken for dead, and nothing is pushed to its users."""
+    asked, alice = asyncio.Event(), Phone(str(uuid7()))
+
+    async def never(*_):
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(host._readers, "run", never)
+    registry.is_away = True
+    host.start(lambda now: None)
+    await host.enter(alice)
+    registry.is_away = False
+    await asyncio.wait_for(asked.wait(), 10)
+    await until(lambda: registry.holding([host.id], [alice.user]) == {host.id: {alice.user}})
+    renewals = registry.renewals
+
+    await until(lambda: host.layer_is_up)
+    push = {"type": "push", "texts": ['"kind":"hidden"'], "origins": [None], "to": [[alice.user, 1, 0]]}
+    await get_channel_layer().group_send(group_of(host.id), push)
+    await until(lambda: alice.entries)
+    await until(lambda: registry.renewals >= renewals + 3)
+
+
+async def test_a_channel_that_could_not_join_gathers_nothing(host, monkeypatch):
+    layer, alice = get_channel_layer(), Phone(str(uuid7()))
+    await layer.flush()
+    join, failed = layer.group_add, []
+
+    async def fails_once(group, channel):
+        await join(group, channel)
+        if not failed:
+            failed.append(channel)
+            raise ConnectionError
+
+    monkeypatch.setattr(layer, "group_add", fails_once, raising=False)
+    host.start(lambda now: None)
+    await host.enter(alice)
+    await until(lambda: failed and host.layer_is_up)
+
+    push = {"type": "push", "texts": ['"kind":"hidden"'], "origins": [None], "to": [[alice.user, 1, 0]]}
+    await layer.group_send(group_of(host.id), push)
+    await until(lambda: alice.entries)
+    assert failed[0] not in layer.channels
+    assert len(layer.channels) == 1
 
 
 async def test_what_a_process_of_the_same_name_and_number_left_behind_is_cleared_away(host):

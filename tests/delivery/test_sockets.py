@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import psycopg2
 import pytest
 from django.utils import timezone
 
@@ -33,6 +34,24 @@ async def written(device, count):
 
 
 class TestHello:
+    async def test_it_does_not_wait_for_long_for_somebody_elses_lock(self, cast, system):
+        (alice,) = await cast.people("alice")
+        holder = psycopg2.connect(system.database_url)
+        try:
+            with holder.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM accounts_device WHERE id = %s FOR UPDATE", (alice.phone.id,))
+            began = time.monotonic()
+            async with alice.phone.opened() as socket:
+                await socket.send("hello", token=alice.phone.access, client={"name": "held up", "version": "1"})
+                assert await socket.closed() == CloseCode.RESTART
+            answer = await alice.phone.http.patch(f"devices/{alice.phone.id}", json={"name": "held up"})
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert time.monotonic() - began < 10
+        finally:
+            holder.close()
+        async with alice.phone.socket():
+            pass
+
     async def test_welcome_says_where_the_device_stands(self, cast, system):
         alice, bob, room = await conversation(cast)
         await posts(alice.phone, room, 3)

@@ -60,6 +60,8 @@ class Load:
         self.slowest_tick = 0.0
         self._crowds: list[tuple[float, int]] = []
         self.posts: list[Post] = []
+        # When a send was last refused for the time being.
+        self.last_refusal = 0.0
         # While something is struck, nobody is sent back to the host that it was given: it may be the one that is away.
         self.struck = 0
         # When something was accepted, in order of time.
@@ -110,6 +112,12 @@ class Load:
     def posted(self, post: Post) -> None:
         """A POST was answered, or was not."""
         self.posts.append(post)
+        if post.status in (429, 503):
+            self.refused()
+
+    def refused(self) -> None:
+        """A send was refused for the time being."""
+        self.last_refusal = time.monotonic()
 
     def arrived(self, phone: Phone, id: str) -> None:
         """A device has it, for the first time."""

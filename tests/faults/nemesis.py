@@ -19,6 +19,7 @@ import psycopg2
 import redis
 
 from config.supervisor.system import StartFailed
+from tests.faults.backoff import LONGEST_BACK_OFF_S
 from tests.faults.load import Load
 from tests.faults.site import Site
 
@@ -44,19 +45,25 @@ NAMES = {
 }
 # What is promised, in seconds (docs/faults.md). Of several at once, the longest.
 WITHIN = {"web": 5.0, "worker": 2.0, "beat": 2.0, "valkey": 10.0, "postgres": 10.0, "broker": 2.0}
-# What lasts is over for a client when it tries again: after outages of ten seconds its back-off is up to 16 s (docs/protocol.md §4.4).
-AT_LAST_S = 20.0
+# What lasts is over for a client when it tries again, which its back-off decides (docs/protocol.md §4.4), up to its longest …
+AT_LAST_S = LONGEST_BACK_OFF_S + 5.0
+# … but whoever tries is not refused any more.
+REFUSED_S = 10.0
 
 
 @dataclass(slots=True)
 class Recovery:
-    """One strike; times on the monotonic clock. `recovery` in seconds; `ready` until the parts said so themselves."""
+    """One strike; times on the monotonic clock.
+
+    In seconds: `recovery`; `refused` until a send was refused for the last time; `ready` until the parts said so themselves.
+    """
 
     what: str
     within: float
     struck: float
     recovered: float = math.inf
     recovery: float = math.inf
+    refused: float = 0.0
     slowest: float = 0.0
     crowd: float = 0.0
     accepted: int = 0
@@ -70,7 +77,9 @@ class Recovery:
     @property
     def is_in_time(self) -> bool:
         """Within what is promised; within more, in proportion, when other programs took a share of the cores."""
-        return not self.is_judged or self.recovery <= self.within * max(1.0, self.crowd / OWN_CROWD)
+        overrun = max(1.0, self.crowd / OWN_CROWD)
+        is_soon = self.recovery <= self.within * overrun and self.refused <= min(self.within, REFUSED_S) * overrun
+        return is_soon or not self.is_judged
 
 
 @dataclass
@@ -305,6 +314,7 @@ class Nemesis:
             assert now - since < GIVE_UP_S, f"{what}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
             await asyncio.sleep(LOOK_S)
         recovery.recovered, recovery.recovery = fresh_since, max(0.0, fresh_since - since)
+        recovery.refused = max(0.0, self.load.last_refusal - since)
         now = time.monotonic()
         recovery.crowd, recovery.accepted = (
             self.load.crowd(recovery.struck, now),

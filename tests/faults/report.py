@@ -11,6 +11,7 @@ from tests.faults.nemesis import Recovery
 NOTES = (
     "to recover: seconds until everything is accepted and everywhere at the full rate again; from the death of what died,",
     "from its end for what lasted (SIGSTOP, away, cut off, full). goal: what is promised, or the time clients take to come back.",
+    "refused: seconds, counted alike, until a send was refused for the last time (worst; 10 at most).",
     "slowest: seconds that one message took. crowd: threads that wanted to run, for each core (about 1.5 when nothing else runs).",
 )
 # How the ledger's kinds are told.
@@ -51,11 +52,22 @@ class Report:
 
     def lines(self) -> list[str]:
         """The table, and the facts."""
-        head = ("strike", "strikes", "accepted", *BY_STRIKE, "median s", "worst s", "goal s", "slowest", "crowd")
+        head = (
+            "strike",
+            "strikes",
+            "accepted",
+            *BY_STRIKE,
+            "median s",
+            "worst s",
+            "goal s",
+            "refused",
+            "slowest",
+            "crowd",
+        )
         kinds = dict.fromkeys(sorted(recovery.what for recovery in self.recoveries))
         rows = [head, *(self._row(what) for what in kinds)]
         between = [str(self.violations[BETWEEN, told]) for told in BY_STRIKE]
-        rows.append((BETWEEN, "", f"{self.accepted_between:,}", *between, *[""] * 5))
+        rows.append((BETWEEN, "", f"{self.accepted_between:,}", *between, *[""] * 6))
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
         table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         facts = [*self.facts]
@@ -78,6 +90,7 @@ class Report:
             f"{median(took):.1f}",
             f"{max(took):.1f}",
             f"{found[0].within:.0f}",
+            f"{max(recovery.refused for recovery in found):.1f}",
             f"{max(recovery.slowest for recovery in found):.1f}",
             f"{sum(recovery.crowd for recovery in found) / len(found):.1f}",
         )

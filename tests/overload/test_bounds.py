@@ -1,7 +1,11 @@
 """Past a stated bound sends are refused for the time being, at once and with a time to come back; afterwards all is as before."""
 
+import signal
+import time
+
 import psutil
 
+from delivery.frames import CloseCode
 from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES
 from tests.cast import Cast, comes_true
 
@@ -116,3 +120,21 @@ async def test_the_largest_sends_are_bounded_by_what_they_hold_in_memory(private
                     await mine.sends(draft)
             got = [entry["id"] for entry in await his.messages(1 + len(drafts), patience_s=60)]
         assert got[1:] == [draft["id"] for draft in drafts]
+
+
+async def test_a_process_that_ends_while_postgresql_hangs_says_goodbye_all_the_same(private_system):
+    system = private_system(web=1)
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        async with alice.phone.socket(url=system.url) as mine:
+            await mine.sends(alice.phone.message(room, BODY))
+            system.freeze("postgres")
+            try:
+                await mine.send("send", messages=[alice.phone.message(room, BODY)])
+                began = time.monotonic()
+                system.kill("web-1", signal.SIGTERM)
+                assert await mine.closed() == CloseCode.RESTART
+                assert time.monotonic() - began < 6
+            finally:
+                system.thaw("postgres")

@@ -74,13 +74,17 @@ def drained(batch: Batch) -> None:
 
 
 def mark(users: set[str]) -> int:
-    """These users' subscriptions are to be looked at soon; answers how many."""
+    """These users' subscriptions are to be looked at soon; answers how many.
+
+    Also what is being looked at now, which may not see what has just come; but not what waits after a failure: in a busy
+    mailbox the service would be asked every few seconds, and soon be given up.
+    """
     when, marked, waiting = Now() + LOOK_AFTER, 0, sorted(users)
     for start in range(0, len(waiting), AT_ONCE):
-        due = Subscription.objects.filter(
-            Q(due_at=None) | Q(due_at__gt=when), user_id__in=waiting[start : start + AT_ONCE]
-        )
-        marked += due.update(due_at=when)
+        marked += Subscription.objects.filter(
+            Q(due_at=None) | Q(due_at__gt=when, failures=0) | Q(claimed_until__gt=Now(), failures=0),
+            user_id__in=waiting[start : start + AT_ONCE],
+        ).update(due_at=when)
     return marked
 
 

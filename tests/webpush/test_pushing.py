@@ -1,5 +1,6 @@
 """Bob's browser is closed, and somebody writes to him."""
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -209,6 +210,18 @@ async def test_who_dies_after_claiming_leaves_it_to_the_next(cast, subscribes):
     await browser.push()
 
 
+async def test_what_comes_during_a_look_is_looked_at_again(cast, subscribes):
+    (bob,) = await cast.people("bob")
+    await subscribes(bob.phone)
+    began = timezone.now() - timedelta(seconds=1)
+    await changes(bob.phone, due_at=began, claimed_until=timezone.now() + timedelta(minutes=2))
+
+    await asyncio.to_thread(due.mark, {bob.id})
+
+    assert (await becomes(bob.phone, lambda row: row)).due_at > began
+    await changes(bob.phone, due_at=None, claimed_until=None)
+
+
 # --- what push services answer -----------------------------------------------------------------------------------------
 
 
@@ -232,6 +245,9 @@ async def test_a_service_that_cannot_now_is_asked_again_later(cast, subscribes):
     await browser.tried(1)
     row = await becomes(bob.phone, lambda row: row.failures == 1 and row.claimed_until is None)
     assert timedelta(minutes=14) < row.due_at - timezone.now() <= timedelta(minutes=15)
+    # Not either because more comes.
+    await asyncio.to_thread(due.mark, {bob.id})
+    assert (await becomes(bob.phone, lambda row: row)).due_at == row.due_at
     await changes(bob.phone, due_at=timezone.now())
     await rings(ring)
     await browser.push()

@@ -6,13 +6,18 @@ import logging
 import os
 from typing import Any
 
+import amqp
+import kombu.exceptions
 import psycopg2
 import redis
 from celery.beat import SchedulingError
 from django.core.exceptions import RequestAborted
 from django.db.utils import InterfaceError, OperationalError
 
-AWAY = (redis.RedisError, OSError, psycopg2.OperationalError, psycopg2.InterfaceError, OperationalError, InterfaceError)
+AWAY: tuple[type[Exception], ...] = (
+    *(redis.RedisError, OSError, amqp.ConnectionError, kombu.exceptions.OperationalError),
+    *(psycopg2.OperationalError, psycopg2.InterfaceError, OperationalError, InterfaceError),
+)
 
 
 class OneLine(logging.Filter):

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+import amqp
 import pytest
 import redis
 from celery import Celery as App
@@ -25,6 +26,12 @@ def logged(error: Exception) -> str:
 @pytest.mark.parametrize("error", [redis.ConnectionError("gone"), ConnectionResetError("gone"), TimeoutError("gone")])
 def test_a_part_that_is_away_is_one_line(error: Exception) -> None:
     assert logged(error) == f"Couldn't ack '7' ({type(error).__name__}: gone)"
+
+
+def test_so_it_is_when_a_worker_finds_its_connection_to_rabbitmq_gone() -> None:
+    assert logged(amqp.RecoverableConnectionError("Socket was disconnected")) == (
+        "Couldn't ack '7' (RecoverableConnectionError: Socket was disconnected)"
+    )
 
 
 def of_beat(error: Exception) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from client import FLOOR, IdentityChanged, KeysHeld, KeysUnlocked, VaultOpened
 from client.protocol.inbox import Arrival
-from tests.cast import unb64, until
+from tests.cast import comes_true, unb64, until
 from tests.client.conftest import bodies, has, live, numbered
 from tests.client.sealed import PASSWORD, another_device, cast_of, person, problems
 from tests.client.test_receiving import heard
@@ -143,8 +143,12 @@ class TestGroups:
         carol = await person(people, "carol")
         await alice.disconnect()
         await alice.add_members(group.id, [carol.me.user])
-        await alice.fetch()  # the entry is stored; nothing is given without a connection
-        assert [user for _, user, _ in alice._store.epochs.shares()] == [carol.me.user]
+
+        async def is_to_be_given():
+            await alice.fetch()  # the entry is stored; nothing is given without a connection
+            return [user for _, user, _ in alice._store.epochs.shares()] == [carol.me.user]
+
+        await comes_true(is_to_be_given, "the entry")
         await alice.close()
 
         again = await people.opens(store, sealer=None)

@@ -2,6 +2,8 @@
 
 from playwright.async_api import expect
 
+from tests.cast import until
+
 
 async def test_from_signing_up_to_the_tick_that_says_read(people):
     alice, bob = await people("alice", "bob")
@@ -95,11 +97,17 @@ async def test_two_tabs_have_one_socket(people):
     alice, bob = await people("alice", "bob")
     await bob.writes(alice, "hello")
     sockets = {}
-    for page in (alice.page, await alice.opens_a_tab()):
+
+    async def watches(page):
+        # Reloaded, because what was opened before is not told; one page after the other, or each takes over from the other.
         mine = sockets[page] = []
-        page.on("websocket", lambda socket, mine=mine: mine.append(socket))
+        page.on("websocket", lambda socket: mine.append(socket))
         await page.reload()
-    first, second = alice.page, alice.context.pages[1]
+        return page
+
+    first = await watches(alice.page)
+    await until(lambda: sockets[first])
+    second = await watches(await alice.opens_a_tab())
     await alice.opens(bob)
     await bob.types("to both tabs")
     await alice.sees("to both tabs")

@@ -134,7 +134,7 @@ def _told(url: str, number: int) -> int | None:
 
 def _send_task(system) -> None:
     """As beat does, to that system's broker."""
-    other = Celery("another")
+    other = Celery("another", set_as_current=False)
     other.config_from_object(app.conf)
     other.conf.broker_url = system.broker_url
     try:

@@ -36,7 +36,7 @@ def test_so_it_is_when_a_worker_finds_its_connection_to_rabbitmq_gone() -> None:
 
 def of_beat(error: Exception) -> str:
     """What `celery.beat.Scheduler.apply_entry` logs when a task cannot be sent."""
-    scheduler = Scheduler(App(), lazy=True)
+    scheduler = Scheduler(App(set_as_current=False), lazy=True)
     scheduler.send_task = refuses(error)
     records: list[logging.LogRecord] = []
     handler = logging.Handler()

@@ -64,7 +64,8 @@ class Load:
         self.last_refusal = 0.0
         # While something is struck, nobody is sent back to the host that it was given: it may be the one that is away.
         self.struck = 0
-        # When something was accepted, in order of time.
+        # When something was composed, and when something was accepted, in order of time.
+        self._composed: list[float] = []
         self._accepted: list[float] = []
         self._undelivered: dict[str, Journey] = {}
         self._devices_of: dict[str, int] = {}
@@ -103,6 +104,7 @@ class Load:
         self.ledger.tried[message.id] = message
         journey = Journey(time.monotonic(), self._devices_of[message.room])
         self.journeys[message.id] = self._undelivered[message.id] = journey
+        self._composed.append(journey.composed_at)
 
     def accepted(self, id: str) -> None:
         """It was answered."""
@@ -144,6 +146,10 @@ class Load:
     def accepted_between(self, since: float, until: float) -> int:
         """How many messages were accepted in this time."""
         return bisect_left(self._accepted, until) - bisect_left(self._accepted, since)
+
+    def composed_between(self, since: float, until: float) -> int:
+        """How many were offered in this time: fewer than the rate says if this process was held up."""
+        return bisect_left(self._composed, until) - bisect_left(self._composed, since)
 
     def crowd(self, since: float, until: float) -> float:
         """How many threads of this machine wanted to run at a time, for each of its cores, on average; 0 where that cannot be known."""

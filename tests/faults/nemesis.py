@@ -286,13 +286,10 @@ class Nemesis:
 
     def _assert_accepting(self, what: str, since: float, until: float) -> None:
         """Most of what is offered is accepted meanwhile."""
-        rate, overrun = (
-            self.load.accepted_between(since, until) / (until - since),
-            max(1.0, self.load.crowd(since, until) / OWN_CROWD),
-        )
-        # Nobody's outbox is empty and nothing is taken: that is an outage, however busy the machine.
-        assert rate >= 0.8 * self.load.rate / overrun, (
-            f"{what}: only {rate:.0f} sends/s were accepted; {self.load.unsettled()}"
+        accepted, offered = self.load.accepted_between(since, until), self.load.composed_between(since, until)
+        overrun = max(1.0, self.load.crowd(since, until) / OWN_CROWD)
+        assert offered and accepted >= 0.8 * offered / overrun, (
+            f"{what}: only {accepted} of {offered} sends were accepted; {self.load.unsettled()}"
         )
 
     # --- the watch -------------------------------------------------------------------------------------------------------------

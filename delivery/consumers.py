@@ -279,7 +279,7 @@ class SocketConsumer(Lane):
     # --- answers of the intake -------------------------------------------------------------------------------------------
 
     def answered(self, answers: Sequence[Answered]) -> None:
-        """See `Lane.answered`."""
+        """See `chat.intake.Lane.answered`: called in the committer's thread, after the commit."""
         self._around.services.call_soon(lambda: self._answer(answers, flush=True))
 
     def _answer(self, answers: Sequence[Answered], *, flush: bool = False) -> None:

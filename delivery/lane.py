@@ -1,26 +1,22 @@
 """The order of one socket's sends: whoever was turned away is repeated before later sends of its room (docs/protocol.md §4.4)."""
 
-from collections.abc import Sequence
 from typing import Any
-
-from delivery.services import Answered
 
 # In how many rooms sends of one socket may wait for one that was over the rate, before it is hung up.
 TURNED_AWAY_ROOMS = 1_000
 
 
 class Lane:
-    """What a socket is to chat.intake; a base and no part of it, so that no socket waits for the cycle collector."""
+    """What a socket keeps as a lane of chat.intake; it adds `answered` itself.
+
+    A base and no part of it, so that no socket waits for the cycle collector.
+    """
 
     def __init__(self) -> None:
         # By room; see chat.intake.Lane.
         self.refused: dict[str, str] = {}
         self.turned_away: dict[str, str] = {}
         self.outdated: dict[str, int] = {}
-
-    def answered(self, answers: Sequence[Answered]) -> None:
-        """Called in the committer's thread, after the commit."""
-        raise NotImplementedError
 
     def turn_away(self, raw: Any) -> dict[str, str]:
         """Over the rate: as behind any refusal for the time being, later sends in its room wait for this one.

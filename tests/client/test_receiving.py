@@ -15,7 +15,7 @@ from client import (
     StateChanged,
 )
 from client.errors import SignedOut
-from tests.cast import until
+from tests.cast import comes_true, until
 from tests.client.conftest import PASSWORD, bodies, has, live, numbered
 
 
@@ -183,13 +183,20 @@ class TestLateMessages:
         mallory, bob = await cast.person("mallory"), await people.person("bob")
         room = await bob.direct_room(mallory.id)
         await bob.disconnect()
+        before = await bob.newest()
         await mallory.sends(room.id, b"first", sent_at=2_000, alg="opaque.v1")
         await mallory.sends(room.id, b"earlier", sent_at=1_000, alg="opaque.v1")
+        # Both wait for him. One that came when he was back already would be late.
+        await comes_true(lambda: _reaches(bob, before + 2), "both in the mailbox")
 
         await live(bob)
 
         await has(bob, room.id, b"first", b"earlier")
         assert not any(message.refused for message in bob.messages(room.id))
+
+
+async def _reaches(client, seq):
+    return await client.newest() >= seq
 
 
 async def live_client_of(people, person):

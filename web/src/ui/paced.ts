@@ -12,23 +12,39 @@ import { useEffect, useState } from "preact/hooks";
 const GAP = 100;
 
 const waiting = new Set<() => void>();
-let scheduled = false;
+/** Takes back what will draw; null while nothing is waited for. */
+let cancel: (() => void) | null = null;
 let drawnAt = Number.NEGATIVE_INFINITY;
 
 function draw(at: number): void {
-  scheduled = false;
+  cancel = null;
   drawnAt = at;
   const ready = [...waiting];
   waiting.clear();
   for (const callback of ready) callback();
 }
 
+function nextFrame(): void {
+  const frame = requestAnimationFrame(draw);
+  cancel = () => cancelAnimationFrame(frame);
+}
+
 function schedule(): void {
-  if (scheduled) return;
-  scheduled = true;
+  if (cancel !== null) return;
   const rest = drawnAt + GAP - performance.now();
-  if (rest <= 0) requestAnimationFrame(draw);
-  else setTimeout(() => requestAnimationFrame(draw), rest);
+  if (rest <= 0) {
+    nextFrame();
+  } else {
+    const timer = setTimeout(nextFrame, rest);
+    cancel = () => clearTimeout(timer);
+  }
+}
+
+/** Where nobody waits any longer, nothing is left to run: a page may be gone by then. */
+function forget(callback: () => void): void {
+  if (!waiting.delete(callback) || waiting.size > 0) return;
+  cancel?.();
+  cancel = null;
 }
 
 /** Calls back with what a signal is: now, and paced whenever it changes; until the answer is called. */
@@ -47,7 +63,7 @@ export function follow<Value>(source: ReadonlySignal<Value>, callback: (value: V
   });
   return () => {
     stop();
-    waiting.delete(changed);
+    forget(changed);
   };
 }
 

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections import defaultdict
+from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg2
@@ -10,7 +11,7 @@ from django.db import connections
 
 from chat import rooms
 from tests.delivery import depot
-from tests.delivery.depot import direct_room, group, mailbox, person
+from tests.delivery.depot import FragileSession, Lane, direct_room, group, mailbox, message, person
 
 
 class Ledger:
@@ -63,6 +64,42 @@ class Stage:
 
     def rooms_of(self, who):
         return [room for room, present in self.members.items() if who in present]
+
+
+class Speakers:
+    """Every device of a stage with a socket, by turns on two intakes (two processes); `sessions` are what those commit in."""
+
+    def __init__(self, stage, intakes, sessions):
+        self._stage, self._sessions = stage, sessions
+        self._lanes = [Lane(intakes[n % 2], who.id, device) for n, (who, device) in enumerate(stage.lanes)]
+
+    def send(self, device, room, count, fault):
+        """So many messages, insisted on, and maybe the end of the session at one of its statements."""
+        who, device_id = self._stage.lanes[device]
+        theirs = self._stage.rooms_of(who)
+        where = theirs[room % len(theirs)]
+        session = self._sessions[device % 2]
+        session.fail(*([fault] if fault else []))
+        drafts = [message(where) for _ in range(count)]
+        self._lanes[device].insists(*drafts)
+        session.fail()
+        self._stage.ledger.sent[device_id, where] += [draft["id"] for draft in drafts]
+
+
+@contextmanager
+def speakers(stage):
+    sessions = [FragileSession("intake"), FragileSession("intake")]
+    with depot.intake(sessions[0]) as one, depot.intake(sessions[1]) as other:
+        yield Speakers(stage, [one, other], sessions)
+
+
+def together(*acts):
+    """Each act (a function and what it is called with) in a thread of its own, until all are done."""
+    threads = [threading.Thread(target=act, args=args) for act, *args in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def attempt(drainer, fault):

@@ -4,7 +4,6 @@ At the end: every mailbox is 1, 2, 3, … n; the messages of one device in one r
 accepted; everything that was accepted is there once, nothing else is, and nothing is pending.
 """
 
-import threading
 import time
 
 import psycopg2
@@ -15,8 +14,8 @@ from hypothesis import strategies as st
 
 from kernel import database
 from tests.delivery import depot
-from tests.delivery.depot import FragileSession, Lane, drain_all, message
-from tests.delivery.stage import Stage, attempt, change_group
+from tests.delivery.depot import Lane, drain_all, message
+from tests.delivery.stage import Stage, attempt, change_group, speakers, together
 from tests.delivery.storm import Storm
 
 pytestmark = pytest.mark.usefixtures("depot")
@@ -34,40 +33,24 @@ def stage(depot):
 faults = st.none() | st.tuples(st.integers(0, 4), st.sampled_from(["before", "behind"]))
 sends = st.tuples(st.just("send"), st.integers(0, 5), st.integers(0, 2), st.integers(1, 6), faults)
 drains = st.tuples(st.just("drain"), st.integers(0, 2), faults)
-together = st.tuples(st.just("drain together"), faults, faults)
+drains_together = st.tuples(st.just("drain together"), faults, faults)
 changes = st.tuples(st.just("change"), st.integers(0, 2))
-steps = st.lists(st.one_of(sends, sends, drains, drains, together, changes), max_size=14)
+steps = st.lists(st.one_of(sends, sends, drains, drains, drains_together, changes), max_size=14)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=steps)
 def test_any_script(stage, script):
-    sessions = [FragileSession("intake"), FragileSession("intake")]
     drainers = [depot.fragile_drainer(), depot.fragile_drainer(), depot.fragile_drainer("sweep", skip_locked=True)]
-    with depot.intake(sessions[0]) as one, depot.intake(sessions[1]) as other:
-        lanes = {key: Lane((one, other)[n % 2], key[0].id, key[1]) for n, key in enumerate(stage.lanes)}
+    with speakers(stage) as devices:
         for step in script:
             match step:
                 case "send", device, room, count, fault:
-                    who, device_id = stage.lanes[device]
-                    theirs = stage.rooms_of(who)
-                    where = theirs[room % len(theirs)]
-                    if fault:
-                        sessions[device % 2].fail(fault)
-                    drafts = [message(where) for _ in range(count)]
-                    lanes[who, device_id].insists(*drafts)
-                    sessions[device % 2].fail()
-                    stage.ledger.sent[device_id, where] += [draft["id"] for draft in drafts]
+                    devices.send(device, room, count, fault)
                 case "drain", which, fault:
                     attempt(drainers[which], fault)
                 case "drain together", *both:
-                    threads = [
-                        threading.Thread(target=attempt, args=pair) for pair in zip(drainers[:2], both, strict=True)
-                    ]
-                    for thread in threads:
-                        thread.start()
-                    for thread in threads:
-                        thread.join()
+                    together(*((attempt, *pair) for pair in zip(drainers[:2], both, strict=True)))
                 case "change", who:
                     change_group(stage, stage.people[who])
     for drainer in drainers:

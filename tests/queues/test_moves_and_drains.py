@@ -17,8 +17,8 @@ from delivery import queuemap
 from delivery.models import Queue
 from delivery.slots import slot_of
 from tests.delivery import depot
-from tests.delivery.depot import FragileSession, Lane, drain_all, message
-from tests.delivery.stage import Stage, attempt, change_group
+from tests.delivery.depot import drain_all
+from tests.delivery.stage import Stage, attempt, change_group, speakers, together
 from tests.delivery.storm import OF_THE_PATH, Storm
 from tests.queues.conftest import reset_map
 
@@ -86,14 +86,6 @@ def move(slot, queue, fault):
             connections.close_all()
 
 
-def together(*acts):
-    threads = [threading.Thread(target=act, args=args) for act, *args in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 faults = st.none() | st.tuples(st.integers(0, 4), st.sampled_from(["before", "behind"]))
 moving_faults = st.none() | st.tuples(st.integers(0, 4), st.sampled_from(["before", "behind"]))
 slots, queues, drainers = st.integers(0, 2), st.sampled_from(sorted(QUEUES)), st.integers(0, 5)
@@ -109,22 +101,13 @@ steps = st.lists(st.one_of(sends, sends, drains, drains, moves, while_draining, 
 @given(script=steps)
 def test_any_script(stage, script):
     """Three workers (one for each group) and three sweepers (each for one group), which keep their marks through all of it."""
-    sessions = [FragileSession("intake"), FragileSession("intake")]
     made = [depot.fragile_drainer(groups=[group]) for group in GROUPS]
     made += [depot.fragile_drainer("sweep", groups=[group], skip_locked=True) for group in GROUPS]
-    with depot.intake(sessions[0]) as one, depot.intake(sessions[1]) as other:
-        lanes = {key: Lane((one, other)[n % 2], key[0].id, key[1]) for n, key in enumerate(stage.lanes)}
+    with speakers(stage) as devices:
         for step in script:
             match step:
                 case "send", device, room, count, fault:
-                    who, device_id = stage.lanes[device]
-                    theirs = stage.rooms_of(who)
-                    where = theirs[room % len(theirs)]
-                    sessions[device % 2].fail(*([fault] if fault else []))
-                    drafts = [message(where) for _ in range(count)]
-                    lanes[who, device_id].insists(*drafts)
-                    sessions[device % 2].fail()
-                    stage.ledger.sent[device_id, where] += [draft["id"] for draft in drafts]
+                    devices.send(device, room, count, fault)
                 case "drain", which, fault:
                     attempt(made[which], fault)
                 case "move", slot, queue, fault:

@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 CHECKS := check-lint check-types check-imports check-settings check-web
 
 .DEFAULT_GOAL := help
-.PHONY: help run web screens demo test faults check $(CHECKS) format bench bench-blocks bench-sealing bench-epoch bench-restore bench-crypto bench-browser bench-model simulate clean
+.PHONY: help run web screens demo test faults check $(CHECKS) format bench bench-blocks bench-sealing bench-epoch bench-restore bench-crypto bench-browser bench-model bench-wakes simulate clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -95,6 +95,9 @@ bench-browser: $(VENV)/dev.stamp  ## The same in a browser, with Debian's Chromi
 
 bench-model: $(VENV)/dev.stamp  ## Measure what the model is fed with, and how far it is to be trusted; 3 minutes on a quiet machine
 	@$(BIN)/python -m bench.calibrate $(ARGS)
+
+bench-wakes: $(VENV)/dev.stamp  ## How many tasks go through the broker, by load; 3 minutes
+	@$(BIN)/python -m bench.wakes $(ARGS)
 
 simulate: $(VENV)/dev.stamp  ## The model: latency by users, hosts and queues, and how many are needed
 	@$(BIN)/python -m bench.simulate $(ARGS)

@@ -7,11 +7,9 @@ on a quiet machine; `--fit` measures nothing and works on what is kept.
 
 import argparse
 import json
-import re
 import signal
 import statistics
 import sys
-import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -27,6 +25,7 @@ from rich.table import Table
 from bench import machine, running, systems
 from bench.model import COLD_S, COSTS, Costs, Plan, simulate
 from bench.targets import WORKLOADS, Workload
+from bench.watched import Watched
 
 # Messages/s. Fed from these …
 IDLE: Final = 1
@@ -42,7 +41,6 @@ COMPUTED: Final = (
     "host_message", "host_cycle", "database_message", "database_cycle", "worker_message", "worker_cycle", "valkey_cycle",
     "client_message",
 )  # fmt: skip
-SAMPLE: Final = re.compile(r"^(letterlock_(?:commit|drain)_\w+?)(?:\{(.*?)\})? (\S+)$", re.MULTILINE)
 
 
 Load = dict[str, float]
@@ -52,46 +50,6 @@ STORED: Final = """
 SELECT pg_current_wal_lsn() - '0/0', pg_database_size(current_database()),
        (SELECT count(*) FROM message_log_message), (SELECT count(*) FROM message_log_entry)
 """
-
-
-class Watched:
-    """The histograms of commits and drains, of the measured window alone."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._begin: dict[tuple[str, str], float] = {}
-        self.grown: dict[tuple[str, str], float] = {}
-
-    def window(self, begins: bool) -> None:
-        """Called when the window begins, and when it ends."""
-        with urllib.request.urlopen(f"{self._url}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        now = {(name, labels or ""): float(value) for name, labels, value in SAMPLE.findall(text)}
-        if begins:
-            self._begin = now
-        else:
-            self.grown = {key: value - self._begin.get(key, 0.0) for key, value in now.items()}
-
-    def total(self, name: str) -> float:
-        """How much a counter grew, over all labels."""
-        return sum(value for (of, _), value in self.grown.items() if of == name)
-
-    def quantile(self, name: str, share: float) -> float:
-        """A quantile of a histogram, straight between the bounds of its bucket."""
-        counts: dict[float, float] = {}
-        for (of, labels), value in self.grown.items():
-            if of == f"{name}_bucket" and (bound := re.search(r'le="([^"]+)"', labels)):
-                counts[float(bound[1])] = counts.get(float(bound[1]), 0.0) + value
-        wanted, below, under = share * max(counts.values(), default=0.0), 0.0, 0.0
-        for bound, count in sorted(counts.items()):
-            if count >= wanted:
-                return (
-                    bound
-                    if bound == float("inf") or count == under
-                    else below + (bound - below) * (wanted - under) / (count - under)
-                )
-            below, under = bound, count
-        return below
 
 
 def main() -> int:

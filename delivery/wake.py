@@ -14,7 +14,7 @@ from typing import NamedTuple
 import redis
 from celery import current_app
 
-from kernel import valkey
+from kernel import metrics, valkey
 from kernel.database import Session
 
 logger = logging.getLogger(__name__)
@@ -214,6 +214,7 @@ def flush(seconds: float) -> bool:
 def publish(group: int, queue: str) -> None:
     """Publish the group's task on this queue; raises what the broker raises."""
     current_app.send_task("delivery.fan_out", kwargs={"group": group}, queue=queue, retry=False)
+    metrics.WAKE_UPS.inc()
 
 
 def linger(group: int, seconds: float) -> bool:

@@ -76,6 +76,9 @@ GAP_REPAIRS = _counter(
 )
 PAGES = _counter("mailbox_pages", "Pages of a mailbox read for sockets, whatever for.")
 
+# --- waking: web processes, and workers that go on ---
+WAKE_UPS = _counter("wake_ups", "Tasks that were published to wake the drains of a group of queues.")
+
 # --- delivering: workers -------------------------------------------------------------------------------------------------
 # Its `_count` are the drains, its `_sum` what they delivered.
 DRAINED = _histogram("drain_deliveries", "Deliveries in one drain, by who drained.", "by", buckets=SIZES)

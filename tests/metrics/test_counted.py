@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from delivery.slots import slots_of
 from kernel import metrics
-from tests.cast import Cast, new_id
+from tests.cast import Cast, comes_true, new_id
 from tests.metrics.scrape import Scrape, scraped
 
 
@@ -66,6 +66,18 @@ async def test_messages_drains_pushes_and_acks(counted, people):
     assert more("letterlock_pushes_lost_total") == 0
     assert after["letterlock_sockets_open"] == before["letterlock_sockets_open"] + 1
     assert 1 <= grown(before, newest)("letterlock_acks_written_total") <= 6
+
+
+async def test_whoever_writes_to_a_sleeping_group_wakes_it_by_a_task(counted, people):
+    alice, _, room = people
+    before = Scrape.of(counted.urls[0])
+
+    async def has_woken():
+        # A tenth of a second after the last: groups that found nothing more sleep after half of that.
+        await alice.sends(room, b"is anybody awake?")
+        return grown(before, Scrape.of(counted.urls[0]))("letterlock_wake_ups_total") >= 1
+
+    await comes_true(has_woken, "a wake-up was counted")
 
 
 async def test_what_is_refused_by_its_code_and_what_is_repeated(counted, people):

@@ -21,7 +21,7 @@ from typing import Any, Self
 import httpx
 
 from tests.faults.ledger import Ledger, Message, Receipt
-from tests.faults.phone import Phone, Post
+from tests.faults.phone import PATIENT_S, Phone, Post, Silence
 
 TICK_S = 0.02
 RUNNING = Path("/proc/loadavg")
@@ -59,7 +59,9 @@ class Load:
         self.journeys: dict[str, Journey] = {}
         self.slowest_tick = 0.0
         self._crowds: list[tuple[float, int]] = []
+        # In order of their beginning; those under way too.
         self.posts: list[Post] = []
+        self.silences: list[Silence] = []
         # When a send was last refused for the time being.
         self.last_refusal = 0.0
         # While something is struck, nobody is sent back to the host that it was given: it may be the one that is away.
@@ -111,11 +113,18 @@ class Load:
         self.journeys[id].accepted_at = now = time.monotonic()
         self._accepted.append(now)
 
-    def posted(self, post: Post) -> None:
-        """A POST was answered, or was not."""
+    def posting(self, post: Post) -> None:
+        """A POST begins."""
         self.posts.append(post)
+
+    def posted(self, post: Post) -> None:
+        """It was answered, or was not."""
         if post.status in (429, 503):
             self.refused()
+
+    def silent(self, silence: Silence) -> None:
+        """A send over a socket was not answered for as long as its device waits."""
+        self.silences.append(silence)
 
     def refused(self) -> None:
         """A send was refused for the time being."""
@@ -150,6 +159,15 @@ class Load:
     def composed_between(self, since: float, until: float) -> int:
         """How many were offered in this time: fewer than the rate says if this process was held up."""
         return bisect_left(self._composed, until) - bisect_left(self._composed, since)
+
+    def unanswered(self, since: float, until: float, within: float) -> list[Post | Silence]:
+        """What was sent in this time and got no answer at all within so many seconds.
+
+        Of POSTs, all that failed or took longer; of sends over sockets, those whose devices waited that long.
+        """
+        posts = [post for post in self.posts if not post.status or post.seconds > within]
+        silences = [silence for silence in self.silences if silence.seconds > within]
+        return [sent for sent in (*posts, *silences) if since <= sent.began <= until]
 
     def crowd(self, since: float, until: float) -> float:
         """How many threads of this machine wanted to run at a time, for each of its cores, on average; 0 where that cannot be known."""
@@ -262,7 +280,7 @@ class Load:
                 asks=number % 2 == 1,
                 by_rest=made % 4 == 3,
                 is_commuter=index == 2,
-                patience_s=3.0 if made % 3 else 20.0,
+                patience_s=3.0 if made % 3 else PATIENT_S,
             )
             phones.append(phone)
             self.phones.append(phone)

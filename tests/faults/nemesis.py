@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGINT, SIGKILL, SIGTERM
 
 import psycopg2
@@ -31,7 +31,7 @@ HOLD_S = 1.6  # longer than FRESH_S: an outage that began with the strike has sh
 OWN_CROWD = 2.0
 # With so many it is the other programs that decide how long anything takes: then times are told, and not judged.
 OVERRUN_CROWD = 4.0
-ALONE_S = 4.0  # of a part that is away, before anything else is struck
+SETTLE_S = 1.0  # from the moment a part goes until whoever needs it has noticed
 GIVE_UP_S = 90.0
 LOOK_S = 0.02
 
@@ -49,6 +49,23 @@ WITHIN = {"web": 5.0, "worker": 2.0, "beat": 2.0, "valkey": 10.0, "postgres": 10
 AT_LAST_S = LONGEST_BACK_OFF_S + 5.0
 # … but whoever tries is not refused any more.
 REFUSED_S = 10.0
+# A send is answered, with a refusal at least, even if PostgreSQL says nothing: a POST waits 15 s for its commit and is then
+# answered 503 (`chat.sender.ANSWER_S`; that is shorter than what the committer's statements and locks may take together).
+# Before that it asks Valkey twice, at most 0.6 s each (`kernel.valkey.TIMEOUT_S`, to connect and to be answered).
+ANSWERED_S = 17.0
+
+
+@dataclass(frozen=True)
+class Strike:
+    """What can be done to the system: its kind, as the report prints it, what is promised, which parts must be ready after it.
+
+    `act` does it and answers when recovery began to count (monotonic).
+    """
+
+    what: str
+    within: float
+    parts: Sequence[str]
+    act: Callable[[], Awaitable[float]]
 
 
 @dataclass(slots=True)
@@ -84,7 +101,7 @@ class Recovery:
 
 @dataclass
 class Nemesis:
-    """Strikes the parts of a site; `recoveries` says how it went."""
+    """Knows how to strike the parts of a site, and does it (`strike`); `recoveries` says how it went."""
 
     site: Site
     load: Load
@@ -96,16 +113,16 @@ class Nemesis:
 
     # --- what dies ---------------------------------------------------------------------------------------------------------
 
-    async def kill(self, *parts: str) -> None:
+    def kill(self, *parts: str) -> Strike:
         """kill -9; what dies is started again. Several parts die together."""
-        await self._end(f"kill -9 {_kinds(parts)}", parts, SIGKILL)
+        return self._end(f"kill -9 {_kinds(parts)}", parts, SIGKILL)
 
-    async def term(self, *parts: str) -> None:
+    def term(self, *parts: str) -> Strike:
         """SIGTERM from somebody else than the supervisor, which starts again what ends."""
-        await self._end(f"SIGTERM {_kinds(parts)}", parts, SIGTERM)
+        return self._end(f"SIGTERM {_kinds(parts)}", parts, SIGTERM)
 
-    async def _end(self, what: str, parts: Sequence[str], number: int) -> None:
-        async def strike() -> float:
+    def _end(self, what: str, parts: Sequence[str], number: int) -> Strike:
+        async def act() -> float:
             struck = time.monotonic()
             before = {part: self.site.started_at(part) for part in parts}
             for part in parts:
@@ -115,22 +132,22 @@ class Nemesis:
             )
             return struck
 
-        await self._strike(what, max(WITHIN[_kind(part)] for part in parts), parts, strike)
+        return Strike(what, max(WITHIN[_kind(part)] for part in parts), parts, act)
 
-    async def kill_session(self) -> None:
+    def kill_session(self) -> Strike:
         """kill -9 of one of PostgreSQL's sessions: the postmaster ends all others and recovers; its own process stays."""
 
-        async def strike() -> float:
+        async def act() -> float:
             pid = await asyncio.to_thread(self._session_of_an_intake, committing=False)
             _kill(pid)
             return time.monotonic()
 
-        await self._strike("kill -9 a PostgreSQL session", WITHIN["postgres"], ["postgres"], strike)
+        return Strike("kill -9 a PostgreSQL session", WITHIN["postgres"], ["postgres"], act)
 
-    async def restart_while_committing(self) -> None:
+    def restart_while_committing(self) -> Strike:
         """PostgreSQL's fast shutdown at a moment when a batch of sends is being committed."""
 
-        async def strike() -> float:
+        async def act() -> float:
             before = self.site.started_at("postgres")
             await asyncio.to_thread(self._session_of_an_intake, committing=True)
             struck = time.monotonic()
@@ -138,7 +155,7 @@ class Nemesis:
             await self._until(lambda: self.site.started_at("postgres") > before, "PostgreSQL started again")
             return struck
 
-        await self._strike("PostgreSQL restarted amid commits", WITHIN["postgres"], ["postgres"], strike)
+        return Strike("PostgreSQL restarted amid commits", WITHIN["postgres"], ["postgres"], act)
 
     def _session_of_an_intake(self, *, committing: bool) -> int:
         """The process of a session in which sends are stored; one that is at its commit, if so asked."""
@@ -154,7 +171,7 @@ class Nemesis:
                         return int(row[0])
         raise AssertionError("no web process stores anything")
 
-    async def roll(self) -> None:
+    def roll(self) -> Strike:
         """A rolling restart of everything: each part is ended, comes back and is ready before the next is ended."""
         parts = [
             part
@@ -162,7 +179,7 @@ class Nemesis:
             if part in self.site.parts
         ]
 
-        async def strike() -> float:
+        async def act() -> float:
             ended = 0.0
             for part in parts:
                 before, ended = self.site.started_at(part), time.monotonic()
@@ -173,80 +190,83 @@ class Nemesis:
                 await asyncio.to_thread(self.site.wait_ready, part, GIVE_UP_S)
             return ended
 
-        await self._strike("rolling restart of everything", WITHIN["postgres"], parts, strike)
+        return Strike("rolling restart of everything", WITHIN["postgres"], parts, act)
 
     # --- what is held up, cut off or wrong ------------------------------------------------------------------------------------
 
-    async def freeze(self, part: str, seconds: float) -> None:
+    def freeze(self, part: str, seconds: float) -> Strike:
         """SIGSTOP, and SIGCONT after a while: what it then goes on with is stale."""
 
-        async def strike() -> float:
+        async def act() -> float:
             self.site.freeze(part)
             await asyncio.sleep(seconds)
             self.site.thaw(part)
             return time.monotonic()
 
-        await self._strike(f"SIGSTOP {seconds:.0f} s {_kinds([part])}", AT_LAST_S, [part], strike)
+        return Strike(f"SIGSTOP {seconds:.0f} s {_kinds([part])}", AT_LAST_S, [part], act)
 
-    async def wipe(self) -> None:
+    def wipe(self) -> Strike:
         """FLUSHALL: flags, routes, leases and, where Valkey is the broker, queued wake-ups are gone."""
 
-        async def strike() -> float:
+        async def act() -> float:
             struck = time.monotonic()
             await asyncio.to_thread(self._flush)
             return struck
 
-        await self._strike("Valkey wiped", WITHIN["valkey"], [], strike)
+        return Strike("Valkey wiped", WITHIN["valkey"], [], act)
 
     def _flush(self) -> None:
         with closing(redis.Redis.from_url(self.site.servers.valkey_url)) as client:
             client.flushall()
 
-    async def deafen(self, seconds: float) -> None:
+    def deafen(self, seconds: float) -> Strike:
         """Every message of the channel layer is dropped for a while, and nobody is told."""
 
-        async def strike() -> float:
+        async def act() -> float:
             before = self.site.wires.deaf(True)
             await asyncio.sleep(seconds)
             dropped = self.site.wires.deaf(False) - before
             assert dropped > 0, "nothing was published"
             return time.monotonic()
 
-        await self._strike(f"channel layer drops all for {seconds:.0f} s", AT_LAST_S, [], strike)
+        return Strike(f"channel layer drops all for {seconds:.0f} s", AT_LAST_S, [], act)
 
-    async def cut_off(self, seconds: float) -> None:
+    def cut_off(self, seconds: float) -> Strike:
         """The far machine loses its network: a host and a worker that live on, alone."""
 
-        async def strike() -> float:
+        async def act() -> float:
             self.site.cut(yes=True)
             await asyncio.sleep(seconds)
             self.site.cut(yes=False)
             return time.monotonic()
 
-        await self._strike(f"a host and a worker cut off for {seconds:.0f} s", AT_LAST_S, [], strike)
+        return Strike(f"a host and a worker cut off for {seconds:.0f} s", AT_LAST_S, [], act)
 
-    async def fill_disk(self, seconds: float) -> None:
-        """No byte is left where PostgreSQL and Valkey write: sends are refused for the time being, and quickly."""
+    def fill_disk(self, seconds: float) -> Strike:
+        """No byte is left where PostgreSQL and Valkey write: sends are refused for the time being, and none hangs."""
         disk = self.site.disk
         assert disk is not None
 
-        async def strike() -> float:
+        async def act() -> float:
             struck = time.monotonic()
             disk.fill()
             await asyncio.sleep(seconds)
             disk.drain()
-            told = [post for post in self.load.posts if post.began >= struck]
-            assert any(post.status == 503 for post in told), f"nobody was told: {told}"
-            return time.monotonic()
+            drained = time.monotonic()
+            posts = [post for post in self.load.posts if struck <= post.began <= drained]
+            await self._until(lambda: all(post.status is not None for post in posts), "every POST is over")
+            assert any(post.status == 503 for post in posts), f"nobody was told: {posts}"
+            self._assert_answered(struck, drained)
+            return drained
 
-        await self._strike(f"disk full for {seconds:.0f} s", AT_LAST_S, ["postgres", "valkey"], strike)
+        return Strike(f"disk full for {seconds:.0f} s", AT_LAST_S, ["postgres", "valkey"], act)
 
-    async def set_clock(self, seconds: float) -> None:
+    def set_clock(self, seconds: float) -> Strike:
         """The far machine's clock is ten minutes off for a while, to either side; its host also starts with it. It jumps there and back."""
         clock = self.site.clock
         assert clock is not None
 
-        async def strike() -> float:
+        async def act() -> float:
             began, before = time.monotonic(), self.site.started_at("web-2")
             clock.set(random.choice([-600, 600]))
             self.site.send("web-2", SIGTERM)
@@ -259,56 +279,76 @@ class Nemesis:
             clock.set(0)
             return time.monotonic()
 
-        await self._strike("one machine's clock 10 minutes off", AT_LAST_S, [], strike)
+        return Strike("one machine's clock 10 minutes off", AT_LAST_S, [], act)
 
-    async def away(
-        self, what: str, parts: Sequence[str], seconds: float, meanwhile: Sequence[Callable[[], Awaitable[None]]] = ()
-    ) -> None:
-        """These parts are down for a while; sends are accepted all the same, and delivered. `meanwhile` more may be struck."""
+    def away(
+        self, what: str, parts: Sequence[str], seconds: float, meanwhile: Sequence[Strike] = (), *, alone: float = 0.0
+    ) -> Strike:
+        """These parts are down for a while; sends are accepted all the same, and delivered.
 
-        async def strike() -> float:
+        `meanwhile` more is struck. Before, between and after these, nothing else is for `alone` seconds.
+        """
+
+        async def act() -> float:
             began, self.is_waiting_for_parts = time.monotonic(), False
             fresh, self.fresh_s = self.fresh_s, FRESH_WITHOUT_PUSHES_S if "valkey" in parts else self.fresh_s
             for part in parts:
                 await asyncio.to_thread(self.site.down, part)
-            # While nothing else is struck, sends must be accepted.
-            await asyncio.sleep(min(seconds, ALONE_S) if meanwhile else seconds)
-            self._assert_accepting(what, began + 1.0, time.monotonic())
+            gone = time.monotonic()
+            await asyncio.sleep(SETTLE_S)
+            # Whenever nothing else is struck, or has still to recover, sends must be accepted.
+            since, stretch = began + SETTLE_S, what
             for other in meanwhile:
-                await other()
-            await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+                await asyncio.sleep(alone)
+                self._assert_accepting(stretch, since, time.monotonic())
+                without = replace(other, what=f"{other.what} without {NAMES[_kind(parts[0])]}")
+                since, stretch = (await self.strike(without)).recovered, f"{what}, after {other.what}"
+            await asyncio.sleep(max(alone, gone + seconds - time.monotonic()))
+            self._assert_accepting(stretch, since, time.monotonic())
             for part in parts:
                 self.site.up(part)
             self.fresh_s, self.is_waiting_for_parts = fresh, True
             return time.monotonic()
 
-        await self._strike(what, AT_LAST_S, parts, strike)
+        return Strike(what, AT_LAST_S, parts, act)
 
     def _assert_accepting(self, what: str, since: float, until: float) -> None:
         """Most of what is offered is accepted meanwhile."""
         accepted, offered = self.load.accepted_between(since, until), self.load.composed_between(since, until)
-        overrun = max(1.0, self.load.crowd(since, until) / OWN_CROWD)
-        assert offered and accepted >= 0.8 * offered / overrun, (
+        assert offered and accepted >= 0.8 * offered / self._overrun(since, until), (
             f"{what}: only {accepted} of {offered} sends were accepted; {self.load.unsettled()}"
         )
 
+    def _assert_answered(self, since: float, until: float) -> None:
+        """What was sent in this time has had an answer by now, and within what is promised."""
+        now = time.monotonic()
+        if self.load.crowd(since, now) > OVERRUN_CROWD:
+            return
+        hung = self.load.unanswered(since, until, ANSWERED_S * self._overrun(since, now))
+        assert not hung, f"{len(hung)} sends were not answered within {ANSWERED_S:.0f} s, the first of them: {hung[0]}"
+
+    def _overrun(self, since: float, until: float) -> float:
+        """How much longer things may have taken in this time because other programs took a share of the cores."""
+        return max(1.0, self.load.crowd(since, until) / OWN_CROWD)
+
     # --- the watch -------------------------------------------------------------------------------------------------------------
 
-    async def _strike(
-        self, what: str, within: float, parts: Sequence[str], strike: Callable[[], Awaitable[float]]
-    ) -> None:
-        recovery = Recovery(what, within, time.monotonic())
+    async def strike(self, strike: Strike) -> Recovery:
+        """Do it, and wait until everything has recovered."""
+        recovery = Recovery(strike.what, strike.within, time.monotonic())
         self.load.struck += 1
-        since = await strike()
+        since = await strike.act()
         self.recoveries.append(recovery)
-        if self.is_waiting_for_parts and parts:
-            self._watches.append(asyncio.create_task(self._watch(recovery, parts, since)))
+        if self.is_waiting_for_parts and strike.parts:
+            self._watches.append(asyncio.create_task(self._watch(recovery, strike.parts, since)))
         fresh_since: float | None = None
         while fresh_since is None or time.monotonic() - fresh_since < HOLD_S:
             now, oldest = time.monotonic(), self.load.oldest()
             recovery.slowest = max(recovery.slowest, oldest)
             fresh_since = None if oldest > self.fresh_s else fresh_since or now
-            assert now - since < GIVE_UP_S, f"{what}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
+            assert now - since < GIVE_UP_S, (
+                f"{strike.what}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
+            )
             await asyncio.sleep(LOOK_S)
         recovery.recovered, recovery.recovery = fresh_since, max(0.0, fresh_since - since)
         recovery.refused = max(0.0, self.load.last_refusal - since)
@@ -318,6 +358,7 @@ class Nemesis:
             self.load.accepted_between(recovery.struck, now),
         )
         self.load.struck -= 1
+        return recovery
 
     async def _watch(self, recovery: Recovery, parts: Sequence[str], since: float) -> None:
         """Note when the parts report themselves ready; the next strike need not wait for that."""

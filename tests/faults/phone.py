@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import httpx
@@ -25,18 +26,28 @@ IN_A_FRAME = 50
 IN_A_POST = 100
 POST_S = 0.2  # between the POSTs of one phone
 SILENT_S = 50.0
+# What the most patient wait for an answer; over REST, all of them.
+PATIENT_S = 20.0
 HANDSHAKE_S = 5.0
 ASK_S = 3.0
 WELCOME_S = 12.0
 REFRESH_BEFORE_MS = 120_000
 
 
-class Post(NamedTuple):
-    """One POST of messages: when it began (monotonic), how long it took, what came (0: nothing)."""
+@dataclass(slots=True)
+class Post:
+    """One POST of messages: when it began (monotonic) and, when it is over, how long it took and what came (0: nothing)."""
+
+    began: float
+    seconds: float = 0.0
+    status: int | None = None
+
+
+class Silence(NamedTuple):
+    """A send over a socket for whose answer its device did not wait any longer: when it began, how long it had waited."""
 
     began: float
     seconds: float
-    status: int
 
 
 class World(Protocol):
@@ -52,7 +63,9 @@ class World(Protocol):
     def composed(self, message: Message) -> None: ...
     def accepted(self, id: str) -> None: ...
     def refused(self) -> None: ...
+    def posting(self, post: Post) -> None: ...
     def posted(self, post: Post) -> None: ...
+    def silent(self, silence: Silence) -> None: ...
     def arrived(self, phone: "Phone", id: str) -> None: ...
 
 
@@ -368,7 +381,8 @@ class Phone:
         due = []
         for room, outbox in self._outbox.items():
             under_way = self._under_way[room]
-            if under_way and now - next(iter(under_way.values())) > self._patience_s:
+            if under_way and now - (began := next(iter(under_way.values()))) > self._patience_s:
+                self.world.silent(Silence(began, now - began))
                 line.drop()
                 return
             if len(under_way) < len(outbox) and now >= self._stalled_until[room]:
@@ -390,14 +404,18 @@ class Phone:
             if not batch:
                 await asyncio.sleep(0.05)
                 continue
-            began = time.monotonic()
+            post = None
             try:
                 await self._refresh_if_due()
+                post = Post(time.monotonic())
+                self.world.posting(post)
                 wait, status = await self._post(self.world.urls[at % len(self.world.urls)], batch)
             except (OSError, httpx.HTTPError):
                 wait, status = 0.0, 0
                 at += 1
-            self.world.posted(Post(began, time.monotonic() - began, status))
+            if post is not None:
+                post.seconds, post.status = time.monotonic() - post.began, status
+                self.world.posted(post)
             if wait is None:
                 tries.worked()
                 await asyncio.sleep(random.uniform(0.5, 1.5) * POST_S)
@@ -409,7 +427,7 @@ class Phone:
         """One POST; None when everything was accepted, else how long to wait at least before the next; and the status."""
         headers = {"Authorization": f"Bearer {self.session['access']}"}
         answer = await self.world.http.post(
-            f"{url}/api/v1/messages", json={"messages": batch}, headers=headers, timeout=20.0
+            f"{url}/api/v1/messages", json={"messages": batch}, headers=headers, timeout=PATIENT_S
         )
         if answer.status_code == 401:
             self.session["access_expires_at"] = 0

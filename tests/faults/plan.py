@@ -1,12 +1,10 @@
 """Which strikes make a round, and how long what lasts lasts: all of it in a full run, a selection in `make test`."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.faults.nemesis import Nemesis
-
-Strike = Callable[[], Awaitable[None]]
+from tests.faults.nemesis import Nemesis, Strike
 
 TWO_AT_ONCE = (
     ("worker", "valkey"),
@@ -26,10 +24,12 @@ class Lengths:
     away: float
     # Whatever else is away, cut off, deaf or full.
     out: float
+    # Between what is struck while the broker is away.
+    alone: float
 
 
-FULL = Lengths(frozen=30.0, away=66.0, out=10.0)
-SHORT = Lengths(frozen=5.0, away=13.0, out=4.0)
+FULL = Lengths(frozen=30.0, away=75.0, out=10.0, alone=3.0)
+SHORT = Lengths(frozen=5.0, away=20.0, out=4.0, alone=2.0)
 
 
 def brief(nemesis: Nemesis, number: int, *, terms: bool = True) -> list[Strike]:
@@ -37,22 +37,22 @@ def brief(nemesis: Nemesis, number: int, *, terms: bool = True) -> list[Strike]:
     here, there = (number % 2 + 1, (number + 1) % 2 + 1)
     two = [part if part in nemesis.site.parts else f"{part}-{there}" for part in TWO_AT_ONCE[number % len(TWO_AT_ONCE)]]
     strikes: list[Strike] = [
-        lambda: nemesis.kill(f"worker-{here}"),
-        lambda: nemesis.kill(f"web-{here}"),
-        lambda: nemesis.kill("valkey"),
-        lambda: nemesis.kill("postgres"),
-        lambda: nemesis.kill("beat"),
-        lambda: nemesis.kill_session(),
-        lambda: nemesis.restart_while_committing(),
-        lambda: nemesis.wipe(),
-        lambda: nemesis.kill(*two),
+        nemesis.kill(f"worker-{here}"),
+        nemesis.kill(f"web-{here}"),
+        nemesis.kill("valkey"),
+        nemesis.kill("postgres"),
+        nemesis.kill("beat"),
+        nemesis.kill_session(),
+        nemesis.restart_while_committing(),
+        nemesis.wipe(),
+        nemesis.kill(*two),
     ]
     parts = [f"worker-{there}", f"web-{there}", "valkey", "postgres", "beat"]
     if "broker" in nemesis.site.parts:
         parts.append("broker")
-        strikes.append(lambda: nemesis.kill("broker"))
+        strikes.append(nemesis.kill("broker"))
     if terms:
-        strikes += [lambda part=part: nemesis.term(part) for part in parts]
+        strikes += [nemesis.term(part) for part in parts]
     return strikes
 
 
@@ -60,23 +60,24 @@ def lasting(nemesis: Nemesis, number: int, lengths: Lengths) -> list[Strike]:
     """What lasts: each kind once."""
     here, there = (number % 2 + 1, (number + 1) % 2 + 1)
     site, out = nemesis.site, lengths.out
-    broker = "broker" if "broker" in site.parts else "valkey"
     frozen: list[Strike] = [
-        lambda: nemesis.freeze(f"web-{here}", lengths.frozen),
-        lambda: nemesis.freeze(f"worker-{there}", lengths.frozen),
+        nemesis.freeze(f"web-{here}", lengths.frozen),
+        nemesis.freeze(f"worker-{there}", lengths.frozen),
     ]
     strikes: list[Strike] = [
-        lambda: nemesis.away(_away(lengths), [broker, "beat"], lengths.away, frozen),
-        lambda: nemesis.away(f"all workers away for {out:.0f} s", ["worker-1", "worker-2"], out),
-        lambda: nemesis.away(f"Valkey away for {out:.0f} s", ["valkey"], out),
-        lambda: nemesis.deafen(out),
-        lambda: nemesis.cut_off(out),
-        lambda: nemesis.roll(),
+        _broker_away(nemesis, lengths, frozen),
+        # By themselves too: only while there is a broker can a worker be frozen in a drain that it was woken for.
+        *frozen,
+        nemesis.away(f"all workers away for {out:.0f} s", ["worker-1", "worker-2"], out),
+        nemesis.away(f"Valkey away for {out:.0f} s", ["valkey"], out),
+        nemesis.deafen(out),
+        nemesis.cut_off(out),
+        nemesis.roll(),
     ]
     if site.disk is not None:
-        strikes.append(lambda: nemesis.fill_disk(out))
+        strikes.append(nemesis.fill_disk(out))
     if site.clock is not None:
-        strikes.append(lambda: nemesis.set_clock(out))
+        strikes.append(nemesis.set_clock(out))
     return strikes
 
 
@@ -90,16 +91,30 @@ def in_full(nemesis: Nemesis, number: int) -> list[Strike]:
 def in_short(nemesis: Nemesis, number: int) -> list[Strike]:
     """For `make test`: with the embedded servers every kind (the SIGTERMs in a rolling restart); with RabbitMQ what concerns it."""
     if "broker" in nemesis.site.parts:
-        frozen: list[Strike] = [lambda: nemesis.freeze("worker-1", SHORT.frozen), lambda: nemesis.kill("web-2")]
+        frozen: list[Strike] = [nemesis.freeze("worker-1", SHORT.frozen), nemesis.kill("web-2")]
         return [
-            lambda: nemesis.kill("broker"),
-            lambda: nemesis.kill("worker-2"),
-            lambda: nemesis.term("broker"),
-            lambda: nemesis.away(_away(SHORT), ["broker", "beat"], SHORT.away, frozen),
-            lambda: nemesis.kill("worker-1", "postgres"),
+            nemesis.kill("broker"),
+            nemesis.kill("worker-2"),
+            nemesis.term("broker"),
+            _broker_away(nemesis, SHORT, frozen),
+            nemesis.kill("worker-1", "postgres"),
         ]
     return [*brief(nemesis, number, terms=False), *lasting(nemesis, number, SHORT)]
 
 
-def _away(lengths: Lengths) -> str:
-    return f"broker and beat away for {lengths.away:.0f} s"
+def only(strikes: Sequence[Strike], text: str) -> list[Strike]:
+    """Those that have this in the name of their kind."""
+    return [strike for strike in strikes if text in strike.what]
+
+
+def none_of(strikes: Sequence[Strike], text: str) -> str:
+    """What to tell whoever asked for such, when there is none."""
+    kinds = "".join(f"\n  {what}" for what in sorted({strike.what for strike in strikes}))
+    return f"No kind of strike has {text!r} in its name. There are:{kinds}"
+
+
+def _broker_away(nemesis: Nemesis, lengths: Lengths, meanwhile: Sequence[Strike]) -> Strike:
+    """The broker, whichever it is, and beat with it."""
+    parts = ["broker" if "broker" in nemesis.site.parts else "valkey", "beat"]
+    what = f"broker and beat away for {lengths.away:.0f} s"
+    return nemesis.away(what, parts, lengths.away, meanwhile, alone=lengths.alone)

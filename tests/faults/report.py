@@ -11,6 +11,7 @@ from tests.faults.nemesis import Recovery
 NOTES = (
     "to recover: seconds until everything is accepted and everywhere at the full rate again; from the death of what died,",
     "from its end for what lasted (SIGSTOP, away, cut off, full). goal: what is promised, or the time clients take to come back.",
+    "without: struck while that, and beat, was away.",
     "refused: seconds, counted alike, until a send was refused for the last time (worst; 10 at most).",
     "slowest: seconds that one message took. crowd: threads that wanted to run, for each core (about 1.5 when nothing else runs).",
 )

@@ -3,13 +3,13 @@
 Two machines of a web process and a worker each stand on a PostgreSQL, a Valkey and perhaps a RabbitMQ of their own (site.py).
 Phones send at a steady rate over sockets and REST; meanwhile everything is struck (plan.py). At the end the clients' ledger is
 held against every mailbox. In `make test` that is one short sitting for each profile; `make faults` runs ROUNDS=20 rounds of
-every kind of strike, five in a sitting.
+every kind of strike, five in a sitting; ONLY=SIGSTOP those alone that have this in their name.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -17,20 +17,26 @@ from tests import rabbitmq
 from tests.faults import plan, truth
 from tests.faults.ledger import check, check_markers
 from tests.faults.load import Load, summary
-from tests.faults.nemesis import OVERRUN_CROWD, OWN_CROWD, Nemesis
+from tests.faults.nemesis import OVERRUN_CROWD, OWN_CROWD, Nemesis, Strike
 from tests.faults.report import Report, kinds, milliseconds
 from tests.faults.site import Site, two_machines
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "0"))
+# Part of a kind's name, as the report prints it.
+ONLY = os.environ.get("FAULT_ONLY", "")
 # What a sitting has received is kept in memory until its end.
 ROUNDS_IN_A_SITTING = 5
 # Offered, and to be accepted on average under strikes. The short run shares its machine with other tests.
 RATE, LEAST_RATE = (520.0, 500.0) if ROUNDS else (340.0, 300.0)
 MEASURED_S = 4.0
 QUIET_WITHIN_S = 40.0
+# The strikes of the short run, on both profiles together; people wait for it.
+SHORT_S = 180.0
 
 SITTINGS = [min(ROUNDS_IN_A_SITTING, ROUNDS - begun) for begun in range(0, ROUNDS, ROUNDS_IN_A_SITTING)] or [0]
 PROFILES = {"embedded": "Embedded: one Valkey for everything", "rabbitmq": "RabbitMQ as broker"}
+# Seconds that the short run has been striking, by its report.
+struck_s: dict[str, float] = {}
 
 
 @pytest.mark.timeout(1_200 * max(1, *SITTINGS) + 300)
@@ -43,29 +49,36 @@ async def test_accepted_is_never_lost_doubled_or_reordered(
         unable("RabbitMQ as broker", why)
         pytest.skip(why)
     made = report(f"Two machines, each a web process and a worker. {PROFILES[profile]}")
+    started = time.monotonic()
     with two_machines(rabbitmq=profile == "rabbitmq") as site:
         made.skipped |= site.unable
         for what, why in site.unable.items():
             unable(what, why)
-        await _sit(site, made, rounds=SITTINGS[sitting], before=sum(SITTINGS[:sitting]))
-
-
-async def _sit(site: Site, made: Report, *, rounds: int, before: int) -> None:
-    """One sitting: the load from its beginning to the ledger."""
-    async with Load(site.urls, rate=RATE) as load:
+        load = Load(site.urls, rate=RATE)
         nemesis = Nemesis(site, load)
+        before = sum(SITTINGS[:sitting])
+        numbers = range(before, before + SITTINGS[sitting])
+        strikes = [strike for number in numbers for strike in plan.in_full(nemesis, number)]
+        strikes = strikes or plan.in_short(nemesis, before)
+        if not (chosen := plan.only(strikes, ONLY)):
+            pytest.fail(plan.none_of(strikes, ONLY), pytrace=False)
+        await _sit(nemesis, chosen, made, started=started)
+
+
+async def _sit(nemesis: Nemesis, strikes: Sequence[Strike], made: Report, *, started: float) -> None:
+    """One sitting: the load from its beginning to the ledger."""
+    site, load = nemesis.site, nemesis.load
+    async with load:
         try:
             began = await calm(load, made, "before the first strike")
-            for number in range(before, before + rounds):
-                for strike in plan.in_full(nemesis, number):
-                    await strike()
-            if not rounds:
-                for strike in plan.in_short(nemesis, before):
-                    await strike()
+            first = time.monotonic()
+            for strike in strikes:
+                await nemesis.strike(strike)
             await nemesis.settle()
         finally:
             made.recoveries += nemesis.recoveries
         struck = time.monotonic()
+        struck_s[made.title] = struck - first
         accepted = load.accepted_between(began, struck)
         median = await after_all(load, made)
         settled = await load.quiet(QUIET_WITHIN_S)
@@ -85,6 +98,7 @@ async def _sit(site: Site, made: Report, *, rounds: int, before: int) -> None:
         f"{sum(map(len, stored.mailboxes.values()))} mailbox entries on {len(load.phones)} devices: {entries} received",
         f"clients: {sums}; {len(load.ledger.receipts)} receipts heard; this process was held up for {load.slowest_tick:.1f} s at most",
         f"crowd: {load.crowd(began, struck):.1f} threads for each core on average",
+        f"took: {struck - first:.0f} s of strikes, {time.monotonic() - started:.0f} s from the start of the servers to the ledger",
     ]
     assert not violations, kinds(violations)
     assert settled, load.unsettled()
@@ -98,6 +112,8 @@ async def _sit(site: Site, made: Report, *, rounds: int, before: int) -> None:
     assert accepted / (struck - began) >= LEAST_RATE / overrun
     assert median < 0.5 * overrun, "after the strikes, pushes and wake-ups work again"
     assert not any(phone.unwelcome for phone in load.phones), "a socket that cannot be served is closed"
+    if not ROUNDS:
+        assert sum(struck_s.values()) <= SHORT_S * overrun, f"the short run has become too long: {struck_s}"
 
 
 async def calm(load: Load, made: Report, when: str) -> float:

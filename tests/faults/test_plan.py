@@ -1,0 +1,41 @@
+"""What a round of strikes is made of, and how some of them are chosen."""
+
+from collections import Counter
+
+import pytest
+
+from tests.faults import plan
+from tests.faults.stand_in import nemesis
+
+PROFILES = pytest.mark.parametrize("more", [(), ("broker",)], ids=["embedded", "rabbitmq"])
+
+
+@PROFILES
+def test_in_a_full_round_each_kind_strikes_once(more):
+    kinds = Counter(strike.what for strike in plan.in_full(nemesis(*more), 0))
+    assert set(kinds.values()) == {1}
+    # By themselves: broker and beat are there.
+    assert {"SIGSTOP 30 s a web process", "SIGSTOP 30 s a worker"} < kinds.keys()
+
+
+def test_the_short_run_freezes_both_while_the_broker_is_there():
+    kinds = {strike.what for strike in plan.in_short(nemesis(), 0)}
+    assert {"SIGSTOP 5 s a web process", "SIGSTOP 5 s a worker"} < kinds
+
+
+@PROFILES
+def test_strikes_are_chosen_by_a_part_of_their_name(more):
+    strikes = plan.in_full(nemesis(*more), 0)
+    assert {strike.what for strike in plan.only(strikes, "SIGSTOP")} == {
+        "SIGSTOP 30 s a web process",
+        "SIGSTOP 30 s a worker",
+    }
+    assert plan.only(strikes, "") == strikes
+
+
+def test_a_name_that_no_strike_has_is_refused_with_those_there_are():
+    strikes = plan.in_full(nemesis(), 0)
+    assert not plan.only(strikes, "sigstop")
+    refusal = plan.none_of(strikes, "sigstop")
+    assert "'sigstop' in its name" in refusal
+    assert all(strike.what in refusal for strike in strikes)

@@ -25,6 +25,7 @@ from config.supervisor.system import System
 from delivery import wake
 from tests import rabbitmq
 from tests.cast import Cast
+from tests.deploy import programs
 from tests.hosts import zookeeper
 from tests.own_database import _depot, depot  # noqa: F401
 from tests.restricted import restricted_system
@@ -100,6 +101,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not zookeeper.IS_HERE:
         terminalreporter.section("NOT TESTED: hosts in ZooKeeper", yellow=True)
         terminalreporter.line(zookeeper.MISSING)
+    if programs.MISSING:
+        terminalreporter.section(f"NOT TESTED: files of deploy/, without {', '.join(programs.MISSING)}", yellow=True)
+        terminalreporter.line("Tests of tests/deploy were skipped. .ci/run installs what they need.")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """What the registry does in Valkey, each in one step. KEYS[1] is the set of hosts, ARGV[1] the prefix of all keys.
 
-Keys are put together from the ids of hosts: in a Valkey cluster the registry needs a node of its own (docs/operations.md).
+Keys are put together from the ids of hosts and not declared: of a Valkey cluster one node would have to hold all of them
+(docs/scaling.md says what else a cluster takes; the product speaks to a single server, docs/operations.md).
 """
 
 COMMON = """

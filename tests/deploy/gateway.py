@@ -19,9 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from config.supervisor import ports
 from config.supervisor.system import CHECKOUT
+from tests.deploy.programs import program
 
-# Debian has it where only root looks.
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 CONFIGURATION = CHECKOUT / "deploy" / "nginx"
 
 
@@ -62,8 +61,7 @@ class Gateway:
         self._process.wait(10)
 
     def _command(self, *words: str) -> list[str]:
-        assert NGINX is not None
-        return [NGINX, "-c", str(self.folder / "nginx.conf"), "-p", str(self.folder), *words]
+        return [program("nginx"), "-c", str(self.folder / "nginx.conf"), "-p", str(self.folder), *words]
 
     def set_hosts(self, hosts: Mapping[str, int]) -> None:
         """Write its configuration for these hosts; the running one goes on as it is."""

@@ -3,14 +3,17 @@
 import json
 import os
 import re
-import shutil
 import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 import yaml
 
 from config.supervisor.system import CHECKOUT
 from kernel.limits import SOCKETS_PER_ADDRESS
+from tests.deploy import programs
 
 DEPLOY = CHECKOUT / "deploy"
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text()
@@ -154,16 +157,13 @@ def test_the_composition_starts_the_hosts_that_its_gateway_knows():
 
 def test_docker_takes_the_composition(tmp_path):
     """Only that the file is well formed: images are neither pulled nor run here."""
-    command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
-    if shutil.which(command[0]) is None or subprocess.run([*command, "version"], capture_output=True).returncode:
-        pytest.skip("docker compose is not installed: compose.yaml was read as YAML only")
     variables = tmp_path / "compose.env"
     variables.write_text(
         "".join(f"{line}x\n" for line in (DEPLOY / "compose.env.example").read_text().splitlines() if "=" in line)
     )
 
     done = subprocess.run(
-        [*command, "-f", str(DEPLOY / "compose.yaml"), "--env-file", str(variables), "config"],
+        [*programs.compose(), "-f", str(DEPLOY / "compose.yaml"), "--env-file", str(variables), "config"],
         capture_output=True,
         text=True,
     )
@@ -173,8 +173,7 @@ def test_docker_takes_the_composition(tmp_path):
 
 
 def test_systemd_takes_the_units(tmp_path):
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed: the units were not verified")
+    verifier = programs.program("systemd-analyze")
     for name in UNITS:
         text = (DEPLOY / "systemd" / name).read_text().replace("/opt/letterlock/.venv/bin/", f"{CHECKOUT}/.venv/bin/")
         instance = {
@@ -185,7 +184,7 @@ def test_systemd_takes_the_units(tmp_path):
     units = [str(path) for path in sorted(tmp_path.iterdir()) if path.suffix == ".service"]
 
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units],
+        [verifier, "verify", "--man=no", "--recursive-errors=no", *units],
         capture_output=True,
         text=True,
         env=os.environ,
@@ -193,6 +192,95 @@ def test_systemd_takes_the_units(tmp_path):
 
     ours = [line for line in done.stderr.splitlines() if "letterlock" in line]
     assert ours == []
+
+
+def directives(text, name):
+    """What a unit says under this name, each time."""
+    return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
+
+
+def told(unit):
+    """The variables of a unit, as systemd puts them together: the file's win over `Environment=`, and what is unset is not there."""
+    text = (DEPLOY / "systemd" / unit).read_text()
+    assert directives(text, "EnvironmentFile") == ["/etc/letterlock/letterlock.env"]
+    own = dict(word.split("=", 1) for line in directives(text, "Environment") for word in line.split())
+    file = dict(line.split("=", 1) for line in example().splitlines() if ASSIGNED.match(line))
+    unset = {name for line in directives(text, "UnsetEnvironment") for name in line.split()}
+    return {name: value for name, value in (own | file).items() if name not in unset}
+
+
+def example():
+    return (DEPLOY / "systemd" / "letterlock.env.example").read_text()
+
+
+@pytest.mark.parametrize("unit", [name for name in UNITS if name.endswith(".service")])
+def test_only_web_processes_go_through_the_pooler(unit):
+    """Its sessions change from one transaction to the next: migrations, workers and beat cannot use them."""
+    assert bool(told(unit).get("DATABASE_POOL_URL")) == unit.startswith("letterlock-web@")
+    assert told(unit).get("PART_NAME") or unit == "letterlock-migrate.service"
+
+
+def shell(beginning):
+    """The commands of docs/operations.md in the block that begins so."""
+    (block,) = [text for text in re.findall(r"^ *```bash\n(.*?)^ *```", OPERATIONS, re.M | re.S) if beginning in text]
+    return textwrap.dedent(block)
+
+
+def test_what_is_set_up_by_the_book_has_every_file_and_starts(tmp_path):
+    """The commands of "Set it up", with another place for the files and for whom they are, and then the first command."""
+    places = {
+        "useradd ": ": useradd ", "/etc/letterlock": str(tmp_path / "etc"), "/opt/letterlock": str(CHECKOUT),
+        "/var/lib/letterlock": str(tmp_path), "-g letterlock": f"-g {os.getgid()}",
+    }  # fmt: skip
+
+    def here(text):
+        for theirs, ours in places.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    subprocess.run(["bash", "-euo", "pipefail", "-c", here(shell("vapid_secret"))], check=True)
+
+    environment = tmp_path / "etc" / "letterlock.env"
+    assert environment.read_text() == example()
+    assert environment.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "etc").stat().st_mode & 0o777 == 0o750
+    variables = dict(line.split("=", 1) for line in here(example()).splitlines() if ASSIGNED.match(line))
+    files = {name: Path(path) for name, path in variables.items() if name.endswith("_FILE")}
+    assert len(files) > 2
+    for name, path in files.items():
+        assert len(path.read_text().strip()) > 32, name
+        assert path.stat().st_mode & 0o777 == 0o640, name
+    assert len({path.read_text() for path in files.values()}) == len(files)
+
+    plain = {name: value for name, value in os.environ.items() if not is_known(name)}
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    done = subprocess.run(command, cwd=CHECKOUT, env=plain | variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands_by_hand_are_told_what_the_migrations_are(tmp_path):
+    """`manage` of docs/operations.md, for which systemd-run is stood in: it makes a unit of what it is given."""
+    unit = (DEPLOY / "systemd" / "letterlock-migrate.service").read_text()
+    (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "systemd-run").chmod(0o755)
+    script = shell("manage()").partition("}\n")[0] + "}\nmanage createsuperuser --username 'Alice B'\n"
+    assert subprocess.run(["bash", "-n", "-c", shell("manage()")]).returncode == 0
+
+    done = subprocess.run(
+        ["bash", "-euc", script], capture_output=True, text=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    )
+
+    words = done.stdout.splitlines()
+    program = words.index("/opt/letterlock/.venv/bin/python")
+    assert words[program + 1 :] == ["manage.py", "createsuperuser", "--username", "Alice B"]
+    assert directives(unit, "ExecStart")[0].startswith(f"{words[program]} manage.py")
+    options = " ".join(words[:program]).replace("-p ", "--").replace("working-directory", "WorkingDirectory")
+    options = options.replace("--uid", "--User").replace("--gid", "--Group")
+    given = dict(re.findall(r"--(\w+)=(\S+)", options))
+    assert given == {name: directives(unit, name)[0] for name in given}
+    assert given.keys() == {"User", "Group", "WorkingDirectory", "EnvironmentFile", "UnsetEnvironment"}
+    # A person at a terminal, and a script that reads what is said.
+    assert {"--pty", "--pipe"} <= set(words[:program])
 
 
 def test_the_target_starts_every_unit():

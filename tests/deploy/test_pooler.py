@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import subprocess
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -13,12 +12,10 @@ import pytest
 from config.supervisor import ports
 from config.supervisor.system import CHECKOUT
 from tests.cast import Cast, ok
-from tests.deploy.conftest import needs
+from tests.deploy.programs import program
 from tests.services import services
 from tests.up.conftest import database  # noqa: F401
 from tests.up.talk import talk
-
-PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
 class Pooler:
@@ -51,7 +48,7 @@ class Pooler:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([PGBOUNCER, "-q", str(self.configuration)])
+        self.process = subprocess.Popen([program("pgbouncer"), "-q", str(self.configuration)])
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -77,7 +74,7 @@ class Pooler:
 @pytest.fixture
 def pooled(database):  # noqa: F811
     """A system whose requests go through a pooler: (system, pooler, the database's URL)."""
-    needs(PGBOUNCER, "pgbouncer")
+    program("pgbouncer")
     url = database(services().shared.database_url)
     folder = services().folder / "pooler"
     folder.mkdir()

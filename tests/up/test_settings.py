@@ -75,6 +75,7 @@ def test_hosts_that_may_be_on_several_machines_are_given_their_secrets():
         ({"ALLOWED_HOSTS": ["127.0.0.1", "chat.example.org"]}, "letterlock.E003"),
         ({"DATABASE_URL": "mysql://root@127.0.0.1/letterlock"}, "letterlock.E005"),
         ({"VALKEY_URL": "127.0.0.1:6379"}, "letterlock.E005"),
+        ({"VALKEY_URL": "redis+sentinel://valkey-1:26379,valkey-2:26379/0"}, "letterlock.E005"),
         ({"RATE_SCALE": 1000.0}, "letterlock.W006"),
         ({"VAPID_SECRET": "short"}, "letterlock.E054"),
         ({"MESSAGE_ALGS": []}, "letterlock.E040"),

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from config.supervisor.system import CHECKOUT
 from tests.deploy.programs import program
 
 CONFIGURATION = CHECKOUT / "deploy" / "nginx"
+# Of the old configuration's sockets: a test does not wait for a minute.
+SHUTDOWN_S = 2
 
 
 class Gateway:
@@ -49,9 +51,9 @@ class Gateway:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
 
-    def reload(self, hosts: Mapping[str, int]) -> None:
-        """What an operator does to take a host out or put one in: edit hosts.conf, have it checked, reload."""
-        self.set_hosts(hosts)
+    def reload(self, *, down: Collection[str] = ()) -> None:
+        """What an operator does to take hosts out, or put them in again: edit hosts.conf, have it checked, reload."""
+        self.set_hosts(self.hosts, down=down)
         subprocess.run(self._command("-t", "-q"), check=True)
         self._process.send_signal(signal.SIGHUP)
 
@@ -63,7 +65,7 @@ class Gateway:
     def _command(self, *words: str) -> list[str]:
         return [program("nginx"), "-c", str(self.folder / "nginx.conf"), "-p", str(self.folder), *words]
 
-    def set_hosts(self, hosts: Mapping[str, int]) -> None:
+    def set_hosts(self, hosts: Mapping[str, int], *, down: Collection[str] = ()) -> None:
         """Write its configuration for these hosts; the running one goes on as it is."""
         self.hosts = hosts
         text = (CONFIGURATION / "nginx.conf").read_text()
@@ -75,7 +77,7 @@ class Gateway:
             "/run/nginx.pid": str(self.folder / "nginx.pid"),
             "/var/log/nginx/letterlock-error.log": str(self.folder / "error.log"),
             "/var/log/nginx/letterlock-access.log": str(self.folder / "access.log"),
-            "worker_shutdown_timeout 60s;": "worker_shutdown_timeout 2s;",
+            "worker_shutdown_timeout 60s;": f"worker_shutdown_timeout {SHUTDOWN_S}s;",
             "chat.example.com": "127.0.0.1",
         }.items():
             assert theirs in text, f"nginx.conf says {theirs!r} no more"
@@ -85,17 +87,20 @@ class Gateway:
             # Its workers must read a folder that is root's alone.
             text = "user root;\n" + text
         (self.folder / "nginx.conf").write_text(text)
-        (self.folder / "hosts.conf").write_text(self._hosts(hosts))
+        (self.folder / "hosts.conf").write_text(self._hosts(hosts, down))
 
     @staticmethod
-    def _hosts(hosts: Mapping[str, int]) -> str:
-        """hosts.conf with other hosts: its example lines, once for each."""
+    def _hosts(hosts: Mapping[str, int], down: Collection[str]) -> str:
+        """hosts.conf with other hosts: its example lines, once for each, and `down` behind the two lines of some."""
         text = (CONFIGURATION / "hosts.conf").read_text()
         server = re.search(r" *server 127\.0\.0\.1:8001 .*\n", text)
         named = re.search(r"upstream web-8001 \{.*?\n\}\n", text, re.DOTALL)
         line = re.search(r" *web-8001 web-8001;\n", text)
         assert server and named and line
-        servers = "".join(server[0].replace("8001", str(port)) for port in hosts.values())
+        servers = "".join(
+            server[0].replace("8001", str(port)).replace(";", " down;" if name in down else ";")
+            for name, port in hosts.items()
+        )
         upstreams = "".join(
             named[0].replace("web-8001", name).replace("8001", str(port)) for name, port in hosts.items()
         )

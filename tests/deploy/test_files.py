@@ -222,7 +222,11 @@ def test_only_web_processes_go_through_the_pooler(unit):
 
 def shell(beginning):
     """The commands of docs/operations.md in the block that begins so."""
-    (block,) = [text for text in re.findall(r"^ *```bash\n(.*?)^ *```", OPERATIONS, re.M | re.S) if beginning in text]
+    (block,) = [
+        text
+        for text in re.findall(r"^ *```bash\n(.*?)^ *```", OPERATIONS, re.MULTILINE | re.DOTALL)
+        if beginning in text
+    ]
     return textwrap.dedent(block)
 
 

@@ -22,10 +22,10 @@ PASSWORD = secrets.token_urlsafe(24)
 
 
 class Crowd:
-    """Pairs of people, each with a room, who write to each other all the time. Their first URL is the first host's."""
+    """Pairs of people, each with a room, who write to each other all the time. Their first URL is the first host's, if not `url`."""
 
-    def __init__(self, system: System, folder: Path) -> None:
-        self.system, self._folder = system, folder
+    def __init__(self, system: System, folder: Path, *, url: str = "") -> None:
+        self.system, self._folder, self._url = system, folder, url or system.url
         self.people: list[Client] = []
         self._rooms: dict[RoomId, tuple[Client, Client]] = {}
         self._closing = AsyncExitStack()
@@ -45,13 +45,14 @@ class Crowd:
     async def comes(self, pairs: int) -> None:
         """Register them, and wait until all are connected."""
         for _ in range(pairs):
-            one, other = [await self._person() for _ in range(2)]
+            one, other = [await self.joins() for _ in range(2)]
             room = await one.direct_room(other.me.user)
             self._rooms[room.id] = (one, other)
 
-    async def _person(self) -> Client:
+    async def joins(self) -> Client:
+        """Somebody new, who is connected and has no room yet."""
         store = self._folder / f"{secrets.token_hex(6)}.db"
-        client = await self._closing.enter_async_context(Client(self.system.url, store, sealer=Plain()))
+        client = await self._closing.enter_async_context(Client(self._url, store, sealer=Plain()))
         await client.register(f"user.{secrets.token_hex(6)}", PASSWORD, device_name="phone")
         self.people.append(await live(client))
         return client

@@ -14,7 +14,7 @@ AWAY_S = 1
 
 
 def host_of(user: UUID) -> Place:
-    """The live host for this user, the same for as long as it lives and takes users.
+    """The live host for this user: the same while the user counts there, and later again if it is not over its share.
 
     Raises `Overloaded` when all are full, `Unavailable` when there is none or nobody can be asked.
     """

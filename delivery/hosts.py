@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-# No new user comes to a host that has a quarter more than the mean (docs/adr/0050).
+# Who does not count at a host yet does not come to one that has a quarter more than the mean (docs/adr/0050).
 SLACK_QUARTERS = 5
 
 
@@ -47,23 +47,29 @@ def bound(users: int, hosts: int) -> int:
 
 
 def choose(
-    user: str, loads: Sequence[Load], *, holding: Collection[str] = (), last: Collection[str] = ()
+    user: str,
+    loads: Sequence[Load],
+    *,
+    holding: Collection[str] = (),
+    counted: Collection[str] = (),
+    last: Collection[str] = (),
 ) -> str | None:
-    """The host for this user's devices, or None when no live host takes users.
+    """The host for this user's devices, or None when no live host takes users. The user is not among those of `loads`.
 
     1. A host that holds sockets of the user already (`holding`): all devices together.
-    2. The one that the user was sent to `last`, if there is room: sticky.
-    3. The first in the user's order that has room and is below the bound, which counts only hosts that have room: a
-       small one that is full does not lower what the others may take.
+    2. One where the user counts without sockets (`counted`), if there is room: nobody else has been given the place.
+    3. One that has room and is below the bound: where the user was `last`, else the first in the user's order. The bound
+       counts only hosts that have room: a small one that is full does not lower what the others may take.
     """
     takers = {load.host: load for load in loads if not load.draining}
     order = ranked(user, takers)
     for host in order:
         if host in holding:
             return host
-    for host in order:
-        if host in last and not takers[host].is_full:
+    free = {host: takers[host] for host in order if not takers[host].is_full}
+    for host in free:
+        if host in counted:
             return host
-    free = {host: load for host, load in takers.items() if not load.is_full}
     most = bound(sum(load.users for load in free.values()), len(free)) if free else 0
-    return next((host for host in order if host in free and free[host].users < most), None)
+    below = [host for host, load in free.items() if load.users < most]
+    return next((host for host in below if host in last), below[0] if below else None)

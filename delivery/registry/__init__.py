@@ -4,7 +4,8 @@ All of it is a hint (design §6). When it is gone, pushes miss their host and so
 register again, and users are sent to the hosts that have their sockets, or where the same choice leads.
 
 A user counts for a host while the host holds a socket of the user (a *route*), and for `COUNTED_S` after being sent
-there or having left. For `KEPT_S` the user is sent to the same host again. Times are the registry's, never a host's own.
+there or having left; so long the host is the user's. A registry may know for `KEPT_S` where a user was, and sends the
+user there again if the host is below its bound. Times are the registry's, never a host's own.
 """
 
 from collections.abc import Collection, Iterable

@@ -138,21 +138,25 @@ end
 for _, host in ipairs(takers) do
     if redis.call('SISMEMBER', routes(host), user) == 1 then return answer(host) end
 end
-local users, total, free = {}, 0, 0
+local users, was, total, free = {}, {}, 0, 0
 for _, host in ipairs(takers) do
     local capacity, n = tonumber(redis.call('HGET', lease(host), 'capacity')), count(host, since)
     local last = redis.call('ZSCORE', kept(host), user)
-    if last and tonumber(last) >= since then n = n - 1 end
-    local is_full = capacity > 0 and n >= capacity
-    if last and not is_full then return answer(host) end
-    if not is_full then
-        users[host], total, free = n, total + n, free + 1
+    local counts = last and tonumber(last) >= since
+    if counts then n = n - 1 end
+    if capacity == 0 or n < capacity then
+        if counts then return answer(host) end
+        users[host], was[host], total, free = n, last, total + n, free + 1
     end
 end
 if free == 0 then return {#takers > 0 and 'full' or 'none'} end
-local bound = math.ceil(5 * (total + 1) / (4 * free))
+local bound, first = math.ceil(5 * (total + 1) / (4 * free)), nil
 for _, host in ipairs(takers) do
-    if users[host] and users[host] < bound then return answer(host) end
+    if users[host] and users[host] < bound then
+        if was[host] then return answer(host) end
+        first = first or host
+    end
 end
+if first then return answer(first) end
 return {'full'}
 """

@@ -8,7 +8,7 @@
 <root>/turns/<slot>           its version rises with every user of the slot who is sent somewhere
 
 Who pushes asks for routes with every batch: they are kept in memory, and watches say which to read anew.
-A user who has no socket is remembered for `COUNTED_S` only.
+A user who has no socket is known for as long as it counts, `COUNTED_S` and not `KEPT_S`: nodes are dear (docs/adr/0051).
 """
 
 import threading
@@ -235,23 +235,23 @@ class ZooKeeperRegistry:
             host for host, node in zip(live, routes, strict=True) if node and user.encode() in node.data.split(b"\n")
         }
         sent = [f"/sent/{host}/{user}" for host in live]
-        last = {host for host, is_there in zip(live, self._session.exist(sent), strict=True) if is_there}
-        loads = [each.load(host, without=host in last) for host, each in live.items()]
-        chosen = choose(user, loads, holding=holding, last=last)
+        counted = {host for host, is_there in zip(live, self._session.exist(sent), strict=True) if is_there}
+        loads = [each.load(host, without=host in counted) for host, each in live.items()]
+        chosen = choose(user, loads, holding=holding, counted=counted)
         if chosen is None:
             raise AllFull if any(not load.draining for load in loads) else NoHost
 
         def plan(step: Transaction) -> None:
             step.set(turn, b"", turned.version)
-            for host in last - {chosen}:
+            for host in counted - {chosen}:
                 step.delete(f"/sent/{host}/{user}")
-            if chosen not in holding | last:
+            if chosen not in holding | counted:
                 # Whoever sends somebody else there at the same time has counted without this user.
                 step.set(f"/sent/{chosen}", b"", live[chosen].sent.version)
                 step.create(f"/sent/{chosen}/{user}")
 
-        if chosen not in holding | last or last - {chosen}:
-            noted = f"/sent/{chosen}/{user}" if chosen not in holding | last else None
+        if chosen not in holding | counted or counted - {chosen}:
+            noted = f"/sent/{chosen}/{user}" if chosen not in holding | counted else None
             try:
                 if not self._session.together(plan):
                     return None

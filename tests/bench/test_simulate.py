@@ -1,7 +1,11 @@
-"""The model of bench/model.py behaves as queues do. That its figures are right is `python -m bench.calibrate`'s to say."""
+"""The model of bench/model.py behaves as queues do. How right its figures are, `python -m bench.calibrate` measures and keeps."""
+
+import json
 
 import pytest
 
+from bench.calibrate import BOUND, CHECKED
+from bench.model import COSTS as KEPT
 from bench.model import Costs, Plan, simulate
 from bench.simulate import needed
 
@@ -58,3 +62,14 @@ def test_how_many_hosts_and_queues_are_needed():
     hosts, queues = needed(COSTS, 12_000, 0.1)
     assert 1 < hosts
     assert 1 <= queues <= hosts
+
+
+def test_the_model_that_is_kept_is_within_a_quarter_of_what_was_measured():
+    checks = json.loads(KEPT.read_text())["checks"]
+
+    assert BOUND == 0.25
+    assert {(check["rate"], check["quantile"]) for check in checks} == {
+        (rate, of) for rate in CHECKED for of in (0.5, 0.99)
+    }
+    for check in checks:
+        assert check["model_ms"] == pytest.approx(check["measured_ms"], rel=BOUND), check

@@ -1,6 +1,7 @@
 """The registries that the conformance suite is run against: each test gets one of its own, with nobody in it."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.test import override_settings
 
-from delivery.registry import LEASE_MS, Facts, Registry
+from delivery.registry import COUNTED_S, LEASE_MS, Facts, Registry
 from delivery.registry.valkey import ValkeyRegistry
 from delivery.registry.zookeeper import ZooKeeperRegistry
 from kernel import valkey
@@ -34,6 +35,9 @@ def wait_until(true: Callable[[], Any], patience_s: float = 3 * LEASE_MS / 1000)
 class ValkeyPlace:
     """The registry in this run's Valkey, under a prefix of its own."""
 
+    # Whether it knows for longer than `COUNTED_S` where a user was.
+    remembers = True
+
     def __init__(self) -> None:
         self.registry: Registry = ValkeyRegistry()
 
@@ -52,6 +56,13 @@ class ValkeyPlace:
         """What the host has noted of its users is gone, its lease is not."""
         valkey.client().delete(valkey.key("users", host), valkey.key("kept", host))
 
+    def a_minute_passes(self) -> None:
+        """Whoever has no socket counts no more."""
+        client = valkey.client()
+        for key in client.scan_iter(valkey.key("kept", "*")):
+            for user in client.zrange(key, 0, -1):
+                client.zincrby(key, -(COUNTED_S + 1) * 1000, user)
+
     def is_wiped(self) -> None:
         """Everything is gone."""
         for key in valkey.client().scan_iter(f"{settings.KEY_PREFIX}:*"):
@@ -60,6 +71,8 @@ class ValkeyPlace:
 
 class ZooKeeperPlace:
     """The registry in a real ZooKeeper, below a root of its own."""
+
+    remembers = False
 
     def __init__(self) -> None:
         self.url = zookeeper.server().url(f"/registry-{uuid7()}")
@@ -85,6 +98,12 @@ class ZooKeeperPlace:
         with zookeeper.client(self.url) as client:
             for kind in ("routes", "sent"):
                 client.delete(f"{urlsplit(self.url).path}/{kind}/{host}", recursive=True)
+
+    def a_minute_passes(self) -> None:
+        """Whoever has no socket counts no more."""
+        for made in self._made:
+            made._sent = deque((until - COUNTED_S - 1, path) for until, path in made._sent)
+            made._tidy()
 
     def is_wiped(self) -> None:
         """Everything is gone."""

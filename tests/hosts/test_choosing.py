@@ -24,10 +24,10 @@ def hosts(draw):
 @given(USERS, hosts(), st.data())
 def test_whoever_is_chosen_takes_users_and_has_room(user, loads, data):
     names = [load.host for load in loads]
-    holding, last = (data.draw(st.sets(st.sampled_from(names))) for _ in range(2))
+    holding, counted, last = (data.draw(st.sets(st.sampled_from(names))) for _ in range(3))
     by_name = {load.host: load for load in loads}
 
-    chosen = choose(user, loads, holding=holding, last=last)
+    chosen = choose(user, loads, holding=holding, counted=counted, last=last)
 
     if chosen is None:
         assert all(load.draining or load.is_full for load in loads)
@@ -38,13 +38,14 @@ def test_whoever_is_chosen_takes_users_and_has_room(user, loads, data):
         assert chosen in open_holding
         return
     assert not by_name[chosen].is_full
-    open_last = {name for name in last if not by_name[name].draining and not by_name[name].is_full}
-    if open_last:
-        assert chosen in open_last
+    free = {load.host: load for load in loads if not load.draining and not load.is_full}
+    if counted & free.keys():
+        assert chosen in counted
         return
-    free = [load for load in loads if not load.draining and not load.is_full]
-    mean = (sum(load.users for load in free) + 1) / len(free)
-    assert by_name[chosen].users + 1 <= ceil(1.25 * mean)
+    most = ceil(1.25 * (sum(load.users for load in free.values()) + 1) / len(free))
+    below = {name for name, load in free.items() if load.users + 1 <= most}
+    assert chosen in below
+    assert chosen in last or not last & below
 
 
 @given(USERS, hosts(), st.randoms())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from delivery.hosts import Load, choose
+from delivery.hosts import Load, choose, ranked
 from delivery.registry import AllFull, NoHost
 from kernel import valkey
 from kernel.ids import uuid7
@@ -32,6 +32,27 @@ def registry(place):
 @pytest.fixture
 def alice():
     return str(uuid7())
+
+
+def crowd(size):
+    """So many other users."""
+    return [str(uuid7()) for _ in range(size)]
+
+
+def users(registry):
+    """How many count for each host."""
+    return {state.id: state.users for state in registry.states()}
+
+
+def was_and_left(registry, user, **fields):
+    """Two hosts; at the first that is answered the user has just closed the last socket."""
+    for n in (1, 2):
+        registry.renew(f"web-{n}.{n}", facts(f"web-{n}", **fields))
+    host = registry.assign(user).host
+    registry.route(host, add=[user])
+    registry.route(host, remove=[user])
+    (other,) = set(registry.hosts()) - {host}
+    return host, other
 
 
 class TestLeases:
@@ -209,6 +230,67 @@ class TestAssignments:
         assert registry.assign(alice).host == other
         assert {state.id: state.users for state in registry.states()}[sent] == 0
 
+    def test_who_counts_stays_where_the_others_have_come_to_the_bound(self, registry, alice):
+        host, other = was_and_left(registry, alice)
+        registry.route(host, add=crowd(4))
+
+        assert registry.assign(alice).host == host
+        assert users(registry) == {host: 5, other: 0}
+
+    def test_who_counts_no_more_is_sent_elsewhere_when_the_host_has_come_to_the_bound(self, registry, place, alice):
+        host, other = was_and_left(registry, alice)
+        registry.route(host, add=crowd(4))
+        place.a_minute_passes()
+        assert users(registry) == {host: 4, other: 0}
+
+        assert registry.assign(alice).host == other
+        assert users(registry) == {host: 4, other: 1}
+
+    def test_who_counts_no_more_is_sent_elsewhere_when_the_host_is_full(self, registry, place, alice):
+        host, other = was_and_left(registry, alice, capacity=4)
+        registry.route(host, add=crowd(4))
+        registry.route(other, add=crowd(3))
+        place.a_minute_passes()
+
+        assert registry.assign(alice).host == other
+
+    def test_who_counts_no_more_goes_back_to_a_host_below_the_bound(self, registry, place, alice):
+        host, other = was_and_left(registry, alice)
+        registry.route(host, add=crowd(4))
+        registry.route(other, add=crowd(4))
+        place.a_minute_passes()
+
+        assert registry.assign(alice).host == host
+        assert users(registry) == {host: 5, other: 4}
+
+    def test_where_a_user_was_is_known_for_as_long_as_the_registry_says(self, registry, place, alice):
+        """A host has come since that is the first in the user's own order."""
+        host, _ = was_and_left(registry, alice)
+        newcomer = next(
+            name for name in (f"web-{n}.{n}" for n in range(3, 99)) if ranked(alice, [host, name])[0] == name
+        )
+        registry.renew(newcomer, facts())
+        assert registry.assign(alice).host == host
+        place.a_minute_passes()
+
+        assert registry.assign(alice).host == (host if place.remembers else newcomer)
+
+    def test_nobody_is_over_the_bound_when_all_come_back_after_a_minute(self, registry, place):
+        """They were at two hosts; a third has come since."""
+        everybody = crowd(30)
+        for n in (1, 2):
+            registry.renew(f"web-{n}.{n}", facts())
+        for user in everybody:
+            registry.assign(user)
+        place.a_minute_passes()
+        registry.renew("web-3.3", facts())
+        for user in everybody:
+            registry.assign(user)
+
+        held = users(registry)
+        assert sum(held.values()) == 30
+        assert max(held.values()) <= ceil(1.25 * 10)
+
     def test_nobody_is_sent_to_a_host_that_is_gone(self, registry, place, alice):
         for n in (1, 2):
             registry.renew(f"web-{n}.{n}", facts(f"web-{n}"))
@@ -301,20 +383,30 @@ class TestDraining:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_registry_chooses_as_the_pure_function_does(name, data):
     with PLACES[name]() as place:
-        registry, loads = place.registry, []
+        registry, loads, sent = place.registry, [], {}
         for n in range(data.draw(st.integers(1, 4))):
             capacity, draining = data.draw(st.sampled_from([0, 2, 4])), data.draw(st.booleans())
             load = Load(f"web-{n}.{n}", data.draw(st.integers(0, 5)), capacity, draining)
             registry.renew(load.host, facts(capacity=capacity, draining=draining))
-            registry.route(load.host, add=[str(uuid7()) for _ in range(load.users)])
+            registry.route(load.host, add=crowd(load.users))
             loads.append(load)
-        for user in [str(uuid7()) for _ in range(3)]:
-            wanted = choose(user, loads)
+        for user in crowd(3):
+            was = data.draw(st.sampled_from([None, *(load.host for load in loads)]))
+            if was is not None:
+                registry.route(was, add=[user])
+                registry.route(was, remove=[user])
+            counted, last = ([] if was is None else [was]), []
+            if data.draw(st.booleans()):
+                for other, host in sent.items():
+                    registry.route(host, add=[other])
+                place.a_minute_passes()
+                counted, last = [], counted if place.remembers else []
+            wanted = choose(user, loads, counted=counted, last=last)
             if wanted is None:
                 with pytest.raises(NoHost):
                     registry.assign(user)
             else:
-                assert registry.assign(user).host == wanted
+                assert registry.assign(user).host == sent.setdefault(user, wanted)
                 loads = [
                     Load(load.host, load.users + (load.host == wanted), load.capacity, load.draining) for load in loads
                 ]

@@ -2,14 +2,43 @@
 
 import signal
 import time
+from contextlib import closing
 
 import psutil
+import psycopg2
 
 from delivery.frames import CloseCode
-from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES
+from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES, PENDING_AGE_S
 from tests.cast import Cast, comes_true
 
 BODY = b"x" * 200
+
+
+async def is_refused(phone, room, sent):
+    """Whether one more message is refused for the time being; `sent` has those that were not."""
+    draft = phone.message(room, BODY)
+    answer = await phone.http.post("messages", json={"messages": [draft]})
+    assert answer.status_code == 200
+    (result,) = answer.json()["results"]
+    if result["status"] == 200:
+        sent.append(draft["id"])
+        return False
+    assert result["error"]["code"] == "overloaded"
+    assert result["error"]["retry_after"] > 0
+    return True
+
+
+async def arrives_and_is_taken_again(cast, reader, phone, room, sent):
+    """Everything that was taken comes in order, and sends are taken as before."""
+    async with reader.socket(url=cast.url) as socket:
+        await socket.messages(len(sent), patience_s=30)
+
+        async def is_taken():
+            return not await is_refused(phone, room, sent)
+
+        await comes_true(is_taken, "sends to be taken again")
+        got = [entry["id"] for entry in await socket.messages(len(sent), patience_s=30)]
+    assert got == sent
 
 
 async def test_pending_deliveries_are_bounded_and_it_recovers_by_itself(private_system):
@@ -20,35 +49,39 @@ async def test_pending_deliveries_are_bounded_and_it_recovers_by_itself(private_
         system.stop_part("worker-1")
         sent = []
 
-        async def is_overloaded():
-            draft = alice.phone.message(room, BODY)
-            answer = await alice.phone.http.post("messages", json={"messages": [draft]})
-            assert answer.status_code == 200
-            (result,) = answer.json()["results"]
-            if result["status"] == 200:
-                sent.append(draft["id"])
-                return False
-            assert result["error"]["code"] == "overloaded"
-            assert result["error"]["retry_after"] > 0
-            return True
-
         for _ in range(4):
             drafts = [alice.phone.message(room, BODY) for _ in range(100)]
             answer = await alice.phone.http.post("messages", json={"messages": drafts})
             sent += [result["message"]["id"] for result in answer.json()["results"] if result["status"] == 200]
-        await comes_true(is_overloaded, "the bound to be noticed")
+        await comes_true(lambda: is_refused(alice.phone, room, sent), "the bound to be noticed")
         assert (await cast.http().get(f"{system.url}/readyz")).status_code == 503
 
         system.start_part("worker-1")
-        async with bob.phone.socket(url=system.url) as his:
-            await his.messages(len(sent), patience_s=30)
+        await arrives_and_is_taken_again(cast, bob.phone, alice.phone, room, sent)
 
-            async def is_taken():
-                return not await is_overloaded()
 
-            await comes_true(is_taken, "sends to be taken again")
-            got = [entry["id"] for entry in await his.messages(len(sent), patience_s=30)]
-        assert got == sent
+async def test_deliveries_that_have_waited_for_ten_minutes_are_a_bound_too(private_system):
+    """However few wait: nobody delivers, and what is sent would come to nobody. Time passes in the table alone."""
+    system = private_system(web=1)
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        system.stop_part("worker-1")
+        sent = []
+        assert not await is_refused(alice.phone, room, sent)
+        with closing(psycopg2.connect(system.database_url)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE delivery_pending SET created_at = created_at - make_interval(secs => %s)", (PENDING_AGE_S,)
+            )
+            assert cursor.rowcount > 0
+            connection.commit()
+
+        await comes_true(lambda: is_refused(alice.phone, room, sent), "the age to be noticed")
+        answer = await cast.http().get(f"{system.url}/readyz")
+        assert (answer.status_code, "too many deliveries are pending" in answer.text) == (503, True)
+
+        system.start_part("worker-1")
+        await arrives_and_is_taken_again(cast, bob.phone, alice.phone, room, sent)
 
 
 async def repeated(socket, drafts):

@@ -17,7 +17,8 @@ WINDOW_S = 2.0
 HELD_S = 0.25
 WITHIN_S = 5.0
 AFTER_S = 10.0
-SITTINGS = 3
+# Of so many sittings, so many must show it.
+SITTINGS, GOOD = 3, 2
 
 
 class Hold(threading.Thread):
@@ -46,26 +47,38 @@ class Hold(threading.Thread):
         self.join()
 
 
+@pytest.fixture
+def tell(capsys):
+    """Prints a line of figures, also when all is well."""
+
+    def write(line):
+        with capsys.disabled():
+            print(f"\n  {line}", end="")
+
+    return write
+
+
 @pytest.mark.timeout(400)
-async def test_isolating_a_hot_recipient_gives_the_others_their_speed_back(private_system):
+async def test_isolating_a_hot_recipient_gives_the_others_their_speed_back(private_system, tell):
     """Others' p99 is back under twice its baseline within 5 s, counted from when `manage.py queues isolate` is given.
 
     The others write 40 messages a second, one after the other, to mailboxes that nobody holds; 50 a second go to Bob. The
     *baseline* is the p99 of what the others send in 20 s before anybody holds Bob's mailbox (800 messages). Against it stands
     the p99 of what they send from 5 s after the command on, for 10 s (400 messages). The start of the command's own process is
     within the 5 s, and that of a worker for Bob's new group. What else the machine does must be the same throughout: this runs
-    alone, and as four slow messages in 400 are too many, up to three sittings are held.
+    alone, and as four slow messages in 400 are too many, one sitting of three may miss it. When two agree the third is not held.
     """
-    for _ in range(SITTINGS):
-        if await is_back_in_a_sitting(private_system(web=1, workers=1)):
-            return
-    raise AssertionError(f"in none of {SITTINGS} sittings was the p99 back")
+    was_back = []
+    while was_back.count(True) < GOOD and was_back.count(False) <= SITTINGS - GOOD:
+        tell(f"sitting {len(was_back) + 1}")
+        was_back.append(await is_back_in_a_sitting(private_system(web=1, workers=1), tell))
+    assert was_back.count(True) == GOOD, f"the p99 was back in {was_back.count(True)} of {len(was_back)} sittings"
 
 
-async def is_back_in_a_sitting(system):
-    """Whether it was so once. Nothing may be lost or out of order in any sitting, and each must show the flood.
+async def is_back_in_a_sitting(system, tell):
+    """Whether it was so this time. Nothing may be lost or out of order in any sitting, and each must show the flood.
 
-    Printed besides: after how long each two seconds that begin then or later are under twice the baseline. These have
+    Told besides: after how long each two seconds that begin then or later are under twice the baseline. These have
     80 messages, so that is their worst, and no promise. Whose slot is Bob's goes with him, one user in 64: such a reader among
     the others is not counted.
     """
@@ -97,13 +110,12 @@ async def is_back_in_a_sitting(system):
     baseline = p99(*calm)
     starts = [at / 10 for at in range(round((WITHIN_S + AFTER_S - WINDOW_S) * 10))]
     slow = [at for at in starts if p99(given + at, given + at + WINDOW_S) >= 2 * baseline]
-    print(f"others, before: {figures(waits(*calm))}")
-    print(f"with a hot recipient: {figures(waits(*flooded))}")
-    print(f"from {WITHIN_S:.0f} s after the command: {figures(waits(*after))}; it took {answered:.1f} s itself")
-    print(
-        f"every {WINDOW_S:.0f} s under twice the p99 of before: from {max(slow, default=-0.1) + 0.1:.1f} s after the command"
-    )
-    print(f"the hot one from then: {figures(hot.latencies(*after))}")
+    back = max(slow, default=-0.1) + 0.1
+    tell(f"others, before: {figures(waits(*calm))}")
+    tell(f"with a hot recipient: {figures(waits(*flooded))}")
+    tell(f"from {WITHIN_S:.0f} s after the command: {figures(waits(*after))}; it took {answered:.1f} s itself")
+    tell(f"every {WINDOW_S:.0f} s under twice the p99 of before: from {back:.1f} s after the command")
+    tell(f"the hot one from then: {figures(hot.latencies(*after))}")
     assert p99(*flooded) > HELD_S / 2
     return p99(*after) < 2 * baseline
 

@@ -1,15 +1,19 @@
 """`manage.py up`: starts everything, says so, watches over it, and leaves nothing behind."""
 
+import asyncio
 import signal
 import socket
 import stat
+import time
+from contextlib import AsyncExitStack
 
 import httpx
 import psutil
 import pytest
 
 from config.supervisor import ports
-from tests.cast import until
+from delivery.frames import CloseCode
+from tests.cast import Cast, until
 from tests.up.running import Up, commands, files_below, gone, living
 
 
@@ -143,3 +147,28 @@ class TestSeveral:
 
             assert up.stop(signal.SIGINT) < 10
             assert gone(started, 0.5) == []
+
+    async def test_when_it_ends_whoever_is_connected_is_told_first_and_has_time_to_go(self):
+        with Up("telling", "--web", "2", again=True) as up:
+            started = up.ready().everybody()
+            urls = [f"http://127.0.0.1:{up.port + number}" for number in (0, 1)]
+            async with Cast(up.url) as cast, AsyncExitStack() as stack:
+                sockets = [
+                    await stack.enter_async_context((await cast.person(f"user{n}")).phone.socket(url=urls[n % 2]))
+                    for n in range(10)
+                ]
+                ending = asyncio.create_task(asyncio.to_thread(up.stop))
+                await asyncio.gather(*map(told_and_hung_up, sockets))
+
+                assert await ending < 10
+            assert up.process.returncode == 0
+            assert gone(started, 0.5) == []
+
+
+async def told_and_hung_up(socket):
+    """`reconnect` comes, and the close that it announces no earlier than it says."""
+    hint = await socket.expect("reconnect")
+    told = time.monotonic()
+    assert hint["after_ms"] > 0
+    assert await socket.closed() == CloseCode.RESTART
+    assert time.monotonic() - told >= hint["after_ms"] / 1000

@@ -35,10 +35,10 @@ def list_live(user_id: UUID) -> list[Device]:
     return list(Device.objects.filter(user_id=user_id, revoked_at=None).order_by("id"))
 
 
-def tellable(ids: Collection[UUID]) -> set[UUID]:
-    """Those of these devices that are not revoked and whose user is not suspended."""
-    living = Device.objects.filter(pk__in=ids, revoked_at=None, user__suspended_at=None)
-    return set(living.values_list("pk", flat=True))
+def tellable(ids: Collection[UUID]) -> dict[UUID, bool]:
+    """Those of these devices that are not revoked, and whether they may be told anything: not while the user is suspended."""
+    living = Device.objects.filter(pk__in=ids, revoked_at=None)
+    return {device: since is None for device, since in living.values_list("pk", "user__suspended_at")}
 
 
 def rename(user_id: UUID, device_id: UUID, *, name: str) -> Device:

@@ -1,6 +1,7 @@
 """Combinations of settings that make no sense, and versions that we rely on: each a Django system check with an id."""
 
 import ipaddress
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +15,7 @@ from django.core.validators import validate_email
 from chat.drafts import ALG, SEALED_ALG
 from config.webclient import policy
 from delivery.alerts import mail, webhook
+from delivery.webpush import vapid
 
 # Wire formats that we write ourselves (docs/adr/0011): another version may read them differently.
 PINNED = {"celery": "5.7.", "channels": "4.3.", "channels-redis": "4.3.", "daphne": "4.2."}
@@ -191,7 +193,7 @@ def clients_talk_to_our_hosts_alone(app_configs: Any, **kwargs: Any) -> Sequence
 
 @register(Tags.security)
 def pushes_go_to_the_internet(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """W052, E054: no push service on this machine, and a secret that nobody guesses."""
+    """W052, E054, E058: no push service on this machine, a secret that nobody guesses, and pushes that can be signed."""
     found: list[CheckMessage] = []
     if settings.WEB_PUSH_LOOPBACK:
         hint = "Meant for tests: whoever has an account can have POSTs sent to ports of this machine."
@@ -199,6 +201,12 @@ def pushes_go_to_the_internet(app_configs: Any, **kwargs: Any) -> Sequence[Check
     if len(settings.VAPID_SECRET) < 32:
         hint = "openssl rand -base64 48"
         found.append(Error("VAPID_SECRET must have at least 32 characters.", hint=hint, id="letterlock.E054"))
+    try:
+        vapid.token("https://push.example.org", at=time.time())
+    except Exception as error:
+        # Whatever it is, every push would meet it, and a worker only counts.
+        hint = "The key comes from VAPID_SECRET; who we are, from PUBLIC_URL or ALERT_MAIL_FROM."
+        found.append(Error(f"No push can be signed: {type(error).__name__}.", hint=hint, id="letterlock.E058"))
     return found
 
 

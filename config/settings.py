@@ -318,10 +318,11 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", default="WARNING")},
     # A request that is refused is the client's affair; only what breaks here is ours.
-    # What kazoo tries again and again, delivery/registry says once.
+    # What kazoo tries again and again, delivery/registry says once. httpcore's details are endpoints of push services.
     "loggers": {
         "django": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "kazoo": {"level": "ERROR"},
+        "httpcore": {"level": "WARNING"},
     },
 }

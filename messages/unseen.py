@@ -1,6 +1,7 @@
 """What has come to a mailbox that a device of its owner does not have yet: what a push may be about."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from messages.models import Mailbox
 MOST: Final = 200
 
 REACHED = """
-SELECT q.device_id, coalesce(b.last_seq, 0), coalesce(c.seq, 0)
+SELECT q.device_id, coalesce(b.last_seq, 0), coalesce(c.seq, 0), statement_timestamp()
 FROM unnest(%s::uuid[], %s::uuid[]) AS q(user_id, device_id)
 LEFT JOIN message_log_mailbox b ON b.user_id = q.user_id
 LEFT JOIN message_log_cursor c ON c.device_id = q.device_id
@@ -39,10 +40,11 @@ GROUP BY q.device_id, e.room_id, m.sender_id
 
 
 class Reached(NamedTuple):
-    """The mailbox's newest number, and up to which the device has it."""
+    """The mailbox's newest number, up to which the device has it, and when that was so by PostgreSQL's clock."""
 
     newest: int
     acknowledged: int
+    at: datetime
 
 
 class Message(NamedTuple):
@@ -68,7 +70,7 @@ def reached(pairs: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Reached]:
     """Device → where it and its mailbox are, of these (user, device)."""
     with connection.cursor() as cursor:
         cursor.execute(REACHED, (uuid_array(user for user, _ in pairs), uuid_array(device for _, device in pairs)))
-        return {device: Reached(newest, acknowledged) for device, newest, acknowledged in cursor.fetchall()}
+        return {device: Reached(*reached) for device, *reached in cursor.fetchall()}
 
 
 def messages(asked: Sequence[tuple[UUID, UUID, int]]) -> list[Message]:

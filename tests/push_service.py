@@ -13,6 +13,7 @@ product sends with.
 import asyncio
 import json
 import secrets
+import ssl
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,6 +62,9 @@ class Browser:
         # Answers to come, each a status and headers; then 201.
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.tries = 0
+        # Whoever pushes waits for its answer until this is set.
+        self.answers_now = threading.Event()
+        self.answers_now.set()
 
     @property
     def subscription(self) -> dict[str, str]:
@@ -101,7 +105,10 @@ class Browser:
 
 
 class PushService:
-    """Listens on a free port of 127.0.0.1 for as long as the context lasts."""
+    """Listens on a free port of 127.0.0.1 for as long as the context lasts; with `tls`, by https."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
 
     def __enter__(self) -> Self:
         self.browsers: dict[str, Browser] = {}
@@ -124,7 +131,9 @@ class PushService:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         return self
@@ -143,6 +152,7 @@ class PushService:
     def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
         """A push has come. What is wrong with it is answered 400, and told the test by `failures`."""
         browser = self.browsers[path]
+        browser.answers_now.wait(PATIENCE_S)
         status, answer = browser.answers.pop(0) if browser.answers else (201, {})
         if status == 201:
             browser.pushes.append(Push(headers, json.loads(browser.open(body)), self.claims(headers), body))

@@ -1,28 +1,32 @@
-"""Telling the devices that are due. In a worker, beside the drains: one thread decides, a few send.
+"""Telling the devices that are due. In a worker, beside the drains: one thread decides and notes, a few send.
 
 Each is claimed by a time before which nobody else tries (`claimed_until`). Whoever dies after claiming leaves it to the next run
 after that; if it died between sending and noting, the device is told twice, which it cannot tell from once. What a drain marks
 meanwhile stays marked: a look ends only the mark that it began with.
+
+What a push service does costs its own device and nobody else: a push has a deadline (`sending.PUSH_S`), a round begins none after
+`ROUND_S`, and what came of each is noted as it comes. All times of rows are PostgreSQL's, and are compared with no other clock.
 """
 
 import logging
 import threading
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from enum import Enum, auto
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Now
-from django.utils import timezone
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Greatest, Now
 
 from accounts import devices
 from delivery.webpush import due, mutes
 from delivery.webpush.models import Subscription
-from delivery.webpush.sending import Outcome, send
+from delivery.webpush.sending import PUSH_S, Outcome, send
 from kernel import metrics, ports
 from kernel.limits import PUSH_QUIET_S
 from messages import unseen
@@ -31,9 +35,16 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 64
 SENDERS: Final = 8
-# Longer than a round of them takes, with all timeouts.
-CLAIM: Final = timedelta(minutes=3)
+# A round begins no push after so long: one of slow services does not keep the next round waiting.
+ROUND_S: Final = 60.0
+# Within this a deadline is met.
+SPARE_S: Final = 5.0
+# What deciding and noting take, and much more.
+BESIDE_S: Final = 40.0
+# Longer than a round of them takes, whatever push services do.
+CLAIM: Final = timedelta(seconds=ROUND_S + PUSH_S + SPARE_S + BESIDE_S)
 QUIET: Final = timedelta(seconds=PUSH_QUIET_S)
+PAUSE: Final = timedelta(seconds=1)
 # What is due within this is waited for, and not left to the next task.
 LINGER_S: Final = 5.0
 
@@ -50,6 +61,7 @@ class Decision(Enum):
 
     RING = auto()
     LATER = auto()  # it was told lately and has not come
+    NOT_NOW = auto()  # its user is suspended: once that is over, beat finds it by its mailbox
     NOTHING = auto()  # it is there, or nothing has come that is worth it
     GO_ON = auto()  # nothing so far, and there is more than a look goes through
     FORGET = auto()  # the device is no more
@@ -59,14 +71,17 @@ def ring_due() -> int:
     """Look at every device that is due, in rounds; answers how many were told."""
     told = 0
     while claimed := _claim():
-        decisions = _decide([each for each, _ in claimed])
-        ringing = [each for each, _ in claimed if decisions[each.device_id][0] is Decision.RING]
-        with ThreadPoolExecutor(SENDERS, thread_name_prefix="web-push") as threads:
-            outcomes = dict(zip([each.device_id for each in ringing], threads.map(send, ringing), strict=True))
-        for each, _ in claimed:
+        decisions = _decide(claimed)
+        ringing = []
+        for each in claimed:
             decision, looked = decisions[each.device_id]
-            _note(each, decision, looked, outcomes.get(each.device_id))
-        told += sum(outcome.is_sent for outcome in outcomes.values())
+            if decision is Decision.RING:
+                ringing.append(each)
+            else:
+                _note(each, decision, looked, None)
+        for each, outcome in _send_all(ringing):
+            _note(each, *decisions[each.device_id], outcome)
+            told += outcome is not None and outcome.is_sent
     return told
 
 
@@ -76,8 +91,8 @@ def retry_after(failures: int, asked: int | None) -> timedelta:
     return max(mine, min(timedelta(seconds=asked or 0), LONGEST_RETRY))
 
 
-def _claim() -> list[tuple[Subscription, datetime]]:
-    """Some that are due and that nobody else is at, and the mark of each."""
+def _claim() -> list[Subscription]:
+    """Some that are due and that nobody else is at."""
     now = Now()
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     with transaction.atomic():
@@ -87,24 +102,26 @@ def _claim() -> list[tuple[Subscription, datetime]]:
             .order_by("due_at")[:AT_ONCE]
         )
         Subscription.objects.filter(pk__in=[row.pk for row in rows]).update(claimed_until=now + CLAIM)
-    return [(row, row.due_at) for row in rows if row.due_at]
+    return rows
 
 
 def _decide(claimed: list[Subscription]) -> dict[UUID, tuple[Decision, int]]:
     """Device → what to do, and the number up to which that settles it."""
-    living = devices.tellable([each.device_id for each in claimed])
+    tellable = devices.tellable([each.device_id for each in claimed])
     # Before the entries: what comes in between is looked at again.
     reached = unseen.reached([(each.user_id, each.device_id) for each in claimed])
     after = {each.device_id: max(each.looked_seq, reached[each.device_id].acknowledged) for each in claimed}
     news = unseen.messages([(each.device_id, each.user_id, after[each.device_id]) for each in claimed])
     worth = _worth_it({each.device_id: each.user_id for each in claimed}, news)
-    found, now = {}, timezone.now()
+    found = {}
     for each in claimed:
-        newest, acknowledged = reached[each.device_id]
+        newest, acknowledged, now = reached[each.device_id]
         end = after[each.device_id] + unseen.MOST
         is_quiet = each.quiet_until is not None and each.quiet_until > now and acknowledged < each.rung_seq
-        if each.device_id not in living:
+        if each.device_id not in tellable:
             found[each.device_id] = (Decision.FORGET, newest)
+        elif not tellable[each.device_id]:
+            found[each.device_id] = (Decision.NOT_NOW, newest)
         elif each.device_id in worth:
             found[each.device_id] = (Decision.LATER if is_quiet else Decision.RING, newest)
         else:
@@ -125,11 +142,46 @@ def _worth_it(users: dict[UUID, UUID], news: Iterable[unseen.Message]) -> set[UU
     }
 
 
+def _send_all(ringing: list[Subscription]) -> Iterator[tuple[Subscription, Outcome | None]]:
+    """What came of each push, as it comes; None: its turn did not come in this round.
+
+    The threads end with the process. An executor's would be waited for at its end, however long a push takes.
+    """
+    waiting, done = deque(ringing), SimpleQueue[tuple[Subscription, Outcome | None]]()
+    until = time.monotonic() + ROUND_S
+
+    def work() -> None:
+        while waiting:
+            try:
+                each = waiting.popleft()
+            except IndexError:
+                return
+            done.put((each, send(each) if time.monotonic() < until else None))
+
+    for _ in range(min(SENDERS, len(ringing))):
+        threading.Thread(target=work, name="web-push-sender", daemon=True).start()
+    missing = {each.pk: each for each in ringing}
+    try:
+        while missing:
+            each, outcome = done.get(timeout=max(0.0, until + PUSH_S + SPARE_S - time.monotonic()))
+            del missing[each.pk]
+            yield each, outcome
+    except Empty:
+        # No deadline of a push's holds for whatever these hang in. It is not to be everybody's end.
+        begun = missing.keys() - {each.pk for each in waiting}
+        for each in missing.values():
+            yield each, Outcome(why="has no end") if each.pk in begun else None
+    finally:
+        # Whoever cannot note what came of them has no more sent.
+        waiting.clear()
+
+
 def _note(each: Subscription, decision: Decision, looked: int, outcome: Outcome | None) -> None:
-    mine = Subscription.objects.filter(pk=each.pk, endpoint=each.endpoint)
-    if decision is Decision.FORGET or (outcome and outcome.is_gone) or each.failures >= GIVE_UP:
-        mine.delete()
-        metrics.RUNG["gone"].inc()
+    # What the device has put in its place meanwhile is another subscription.
+    keys = {"p256dh": bytes(each.p256dh), "auth": bytes(each.auth)}
+    mine = Subscription.objects.filter(pk=each.pk, endpoint=each.endpoint, **keys)
+    if decision is Decision.FORGET or (outcome and outcome.is_gone):
+        _forget(mine)
         return
     changes: dict[str, Any] = {"claimed_until": None}
     again: Any = None
@@ -140,20 +192,34 @@ def _note(each: Subscription, decision: Decision, looked: int, outcome: Outcome 
             changes["looked_seq"] = looked
             again = Now()
         case Decision.LATER:
-            again = each.quiet_until
+            # Never at once: what is decided once more by the same rows is decided alike.
+            again = Greatest(Value(each.quiet_until), Now() + PAUSE)
         case Decision.RING if outcome and outcome.is_sent:
             changes |= {"looked_seq": looked, "rung_seq": looked, "quiet_until": Now() + QUIET, "failures": 0}
             metrics.RUNG["sent"].inc()
         case Decision.RING if outcome:
             failures = each.failures + 1
+            logger.info("a push was not taken (%s); failure %d in a row", outcome.why, failures)
+            # Not if the device has put the same once more meanwhile: it is there, and looked at again when this claim is over.
+            mine = mine.filter(failures=each.failures)
+            if failures >= GIVE_UP:
+                _forget(mine)
+                return
             changes["failures"] = failures
             again = Now() + retry_after(failures, outcome.retry_after)
             metrics.RUNG["failed"].inc()
-            logger.info("a push was not taken (%s); failure %d in a row", outcome.why, failures)
+        case Decision.RING:
+            # Its turn did not come.
+            again = Now()
     # A mark that came since begins the next look. After a failure it must not: the service would be asked without a pause.
     if not (outcome and not outcome.is_sent):
         again = Case(When(due_at=each.due_at, then=Value(None) if again is None else again), default=F("due_at"))
     mine.update(due_at=again, **changes)
+
+
+def _forget(subscriptions: QuerySet[Subscription]) -> None:
+    forgotten, _ = subscriptions.delete()
+    metrics.RUNG["gone"].inc(forgotten)
 
 
 # --- beside the drains -----------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""One push: sealed for the browser (RFC 8291), signed for its push service (RFC 8292), sent (RFC 8030)."""
+"""One push: sealed for the browser (RFC 8291), signed for its push service (RFC 8292), sent (RFC 8030).
+
+A connection is one push's: since the answer's body is not read, nothing else can go over it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +18,8 @@ from kernel.sealed import b64
 PAYLOAD: Final = b'{"v":1}'
 # A push that could not be given to the browser for so long says nothing new.
 TTL_S: Final = 3 * 86_400
-TIMEOUTS: Final = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 10.0}
+# A push as a whole, from the look-up of the name to the end of the answer's header.
+PUSH_S: Final = 15.0
 
 GONE: Final = frozenset({404, 410})
 
@@ -30,17 +34,14 @@ class Outcome:
     why: str = ""
 
 
-def send(subscription: Subscription) -> Outcome:
-    """Tell the device that there is something. Never raises for what the push service does."""
+def send(subscription: Subscription, *, seconds: float = PUSH_S) -> Outcome:
+    """Tell the device that there is something. Never raises: what is wrong with one push must not hold up the others."""
+    deadline = endpoints.Deadline(seconds)
     try:
         body = _sealed(subscription)
-        status, headers = _post(subscription.endpoint, body)
-    except (
-        httpcore.NetworkError,
-        httpcore.TimeoutException,
-        httpcore.ProtocolError,
-        httpcore.UnsupportedProtocol,
-    ) as error:
+        status, headers = _post(subscription.endpoint, body, deadline)
+    except Exception as error:
+        # Its name only: the text may have the endpoint.
         return Outcome(why=type(error).__name__)
     if 200 <= status < 300:
         return Outcome(is_sent=True)
@@ -53,9 +54,12 @@ def _sealed(subscription: Subscription) -> bytes:
     return bytes(pusher.encode(PAYLOAD, "aes128gcm")["body"])
 
 
-def _post(endpoint: str, body: bytes) -> tuple[int, Mapping[bytes, bytes]]:
+def _post(endpoint: str, body: bytes, deadline: endpoints.Deadline) -> tuple[int, Mapping[bytes, bytes]]:
+    origin = endpoints.origin(endpoint)
     headers: dict[bytes | str, bytes | str] = {
-        "Authorization": vapid.authorization(endpoints.origin(endpoint)),
+        # httpcore leaves out the brackets of an address of version 6.
+        "Host": origin.partition("://")[2],
+        "Authorization": vapid.authorization(origin),
         "Content-Encoding": "aes128gcm",
         "Content-Type": "application/octet-stream",
         "TTL": str(TTL_S),
@@ -65,9 +69,10 @@ def _post(endpoint: str, body: bytes) -> tuple[int, Mapping[bytes, bytes]]:
         "User-Agent": "letterlock",
     }
     # The answer's body is nobody's business and is not read.
-    with endpoints.pool().stream(
-        "POST", endpoint, headers=headers, content=body, extensions={"timeout": TIMEOUTS}
-    ) as answer:
+    with (
+        httpcore.ConnectionPool(ssl_context=endpoints.tls(), network_backend=endpoints.PublicOnly(deadline)) as pool,
+        pool.stream("POST", endpoint, headers=headers, content=body) as answer,
+    ):
         return answer.status, {name.lower(): value for name, value in answer.headers}
 
 

@@ -34,7 +34,7 @@ class Gateway:
         self.port, self.plain_port = ports.free(), ports.free()
         self.url = f"https://127.0.0.1:{self.port}"
         self.certificate = folder / "certificate.pem"
-        _certify(self.certificate, folder / "key.pem")
+        certify(self.certificate, folder / "key.pem")
         shutil.copy(CONFIGURATION / "socket.conf", folder)
         self.hosts: Mapping[str, int] = {}
 
@@ -110,7 +110,7 @@ class Gateway:
         return re.sub(r"( *web-\d+ web-\d+;\n)+", lines, text)
 
 
-def _certify(certificate: Path, key: Path) -> None:
+def certify(certificate: Path, key: Path) -> None:
     """A certificate of our own for 127.0.0.1."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])

@@ -42,7 +42,7 @@ def shown(expression, **environment):
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("public_url", ["", "https://chat.example.org"])
+@pytest.mark.parametrize("public_url", ["", "https://chat.example.org", "https://intranet:8443"])
 def test_the_deployment_check_is_clean(public_url):
     assert check(**({"PUBLIC_URL": public_url} if public_url else {}))[0] == 0
 
@@ -78,6 +78,7 @@ def test_hosts_that_may_be_on_several_machines_are_given_their_secrets():
         ({"VALKEY_URL": "redis+sentinel://valkey-1:26379,valkey-2:26379/0"}, "letterlock.E005"),
         ({"RATE_SCALE": 1000.0}, "letterlock.W006"),
         ({"VAPID_SECRET": "short"}, "letterlock.E054"),
+        ({"VAPID_SUBJECT": object()}, "letterlock.E058"),
         ({"MESSAGE_ALGS": []}, "letterlock.E040"),
         ({"MESSAGE_ALGS": ["chat.e2ee.v1", "with space"]}, "letterlock.E040"),
         ({"MESSAGE_ALGS": ["chat.e2ee.v1", "other.v1"]}, "letterlock.W041"),

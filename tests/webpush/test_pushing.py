@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from accounts import suspension
 from delivery.drain import Batch
 from delivery.webpush import due, ringing
 from delivery.webpush.tasks import ring, ring_missed
 from kernel.entries import Origin
 from messages import unseen
 from tests.cast import ok
-from tests.webpush.conftest import acknowledges, arrives, becomes, changes, rings, settled
+from tests.webpush.conftest import acknowledges, arrives, becomes, changes, on_record, rings, settled
 
 
 async def test_a_closed_browser_is_told_that_there_is_something(cast, subscribes):
@@ -263,7 +264,7 @@ def test_the_waits_grow_and_have_an_end():
     assert ringing.retry_after(1, 10**9) == timedelta(days=1)
 
 
-async def test_a_revoked_device_and_a_suspended_user_are_not_told(cast, subscribes):
+async def test_a_revoked_device_is_not_told(cast, subscribes):
     alice, bob = await cast.people("alice", "bob")
     room = await alice.direct_room(bob)
     laptop = await bob.new_device()
@@ -273,6 +274,23 @@ async def test_a_revoked_device_and_a_suspended_user_are_not_told(cast, subscrib
     await phone.push()
     await becomes(laptop, lambda row: row is None)
     assert revoked.tries == 0
+
+
+async def test_who_is_suspended_is_told_once_that_is_over(cast, subscribes):
+    """Of what came meanwhile, by the devices that were there before."""
+    alice, bob = await cast.people("alice", "bob")
+    room = await alice.direct_room(bob)
+    browser = await subscribes(bob.phone)
+    await on_record(lambda: suspension.suspend(bob.id))
+    await alice.sends(room, b"hello")
+    # Marked by the drain, and looked at.
+    await becomes(bob.phone, lambda row: row.due_at)
+    await becomes(bob.phone, lambda row: not row.due_at and not row.claimed_until)
+    assert browser.tries == 0
+
+    await on_record(lambda: suspension.restore(bob.id))
+    await rings(ring_missed)
+    await browser.push()
 
 
 # --- what it costs -----------------------------------------------------------------------------------------------------

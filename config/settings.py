@@ -318,11 +318,13 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", default="WARNING")},
     # A request that is refused is the client's affair; only what breaks here is ours.
-    # What kazoo tries again and again, delivery/registry says once. httpcore's details are endpoints of push services.
+    # What kazoo tries again and again, delivery/registry says once. What httpx and httpcore tell are addresses: of push services and of
+    # the webhook for abuse, which may hold a secret.
     "loggers": {
         "django": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "kazoo": {"level": "ERROR"},
         "httpcore": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
     },
 }

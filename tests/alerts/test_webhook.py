@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import logging
 import time
 
 import orjson
@@ -35,6 +36,17 @@ def test_the_signature_is_that_of_the_specification(hook, clock):
     assert not is_ours(call, "whsec_" + base64.b64encode(b"another secret, as long as it").decode())
     assert abs(time.time() - int(call.headers["webhook-timestamp"])) < 30
     assert call.headers["content-type"] == "application/json"
+
+
+def test_no_log_learns_where_it_goes(hook, clock, caplog, settings):
+    """Many receivers' addresses are their secret."""
+    caplog.set_level(logging.DEBUG)
+    open_alert()
+
+    notify_due(clock)
+
+    assert hook.calls
+    assert settings.ABUSE_WEBHOOK_URL and settings.ABUSE_WEBHOOK_URL not in caplog.text
 
 
 def test_it_agrees_with_a_signature_computed_elsewhere():

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Collection, Mapping
@@ -108,6 +109,11 @@ class Gateway:
         text = re.sub(r"( *server 127\.0\.0\.1:800\d .*\n)+", servers, text)
         text = re.sub(r"(upstream web-\d+ \{.*?\n\}\n)+", upstreams, text, flags=re.DOTALL)
         return re.sub(r"( *web-\d+ web-\d+;\n)+", lines, text)
+
+
+def trusting(gateway: Gateway) -> ssl.SSLContext:
+    """For clients: they trust this gateway alone."""
+    return ssl.create_default_context(cafile=str(gateway.certificate))
 
 
 def certify(certificate: Path, key: Path) -> None:

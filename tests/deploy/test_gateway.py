@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import ssl
 import subprocess
 import threading
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -18,7 +17,8 @@ from websockets.exceptions import InvalidStatus
 
 from client import Client, Message
 from tests.cast import Cast, until
-from tests.deploy.gateway import SHUTDOWN_S, Gateway
+from tests.deploy.asking import asking
+from tests.deploy.gateway import SHUTDOWN_S, Gateway, trusting
 from tests.hosts.moving import Crowd, manage
 from tests.services import services
 
@@ -38,10 +38,6 @@ def behind(nginx, tmp_path_factory):
         yield system, gateway
         gateway.stop()
     system.stop()
-
-
-def trusting(gateway):
-    return ssl.create_default_context(cafile=str(gateway.certificate))
 
 
 async def http(gateway):
@@ -341,31 +337,6 @@ async def test_a_host_that_dies_is_passed_over(behind):
         async with asyncio.timeout(20):
             while (await client.get("/api/v1/limits")).status_code != 200:
                 await asyncio.sleep(0.1)  # until nginx tries them again
-
-
-@asynccontextmanager
-async def asking(gateway):
-    """Somebody asks all the time, as much as nginx takes from one address; the answers' codes, and a way to wait for more."""
-    codes, over = [], asyncio.Event()
-
-    async def ask():
-        # Each on a connection of its own: one that is kept may be closed while it is idle, just when it is used again.
-        kept = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(base_url=gateway.url, verify=trusting(gateway), limits=kept) as client:
-            while not over.is_set():
-                codes.append((await client.get("/api/v1/limits")).status_code)
-                await asyncio.sleep(0.02)
-
-    async def more():
-        seen = len(codes)
-        await until(lambda: len(codes) > seen + 50, "50 more answers")
-
-    task = asyncio.create_task(ask())
-    try:
-        yield codes, more
-    finally:
-        over.set()
-        await task
 
 
 async def test_a_host_is_emptied_and_taken_out_while_people_write_and_ask(behind, tmp_path):

@@ -46,6 +46,8 @@ export class Connection {
   private readonly control: ClientFrame[] = [];
   private readonly sent = new Map<string, readonly MessageId[]>(); // ref → messages of a `send` without a full answer
   private refs = 0;
+  /** The server has said who this is. `welcomed`: and what the store lacked is here, so this device may speak. */
+  private greeted = false;
   private welcomed = false;
   private heardAt = 0;
   private pingedAt = Number.NEGATIVE_INFINITY;
@@ -146,6 +148,7 @@ export class Connection {
         this.parts.bus.tell({ type: "typing", room: frame.room, user: frame.user });
         return;
       case "welcome":
+        this.greeted = true;
         this.catchUp = { from: frame.acknowledged, to: frame.last_seq };
         if (this.inbox.welcomed(frame)) await this.receiver.backfill(this.inbox, frame.acknowledged, this.over.signal);
         return this.begin();
@@ -246,6 +249,8 @@ export class Connection {
 
   /** Asked, and not answered. (Not: nothing heard for so long, because a tab that is not seen may sleep that long itself.) */
   private isSilent(now: number): boolean {
+    // The first thing that is asked is the hello, and nothing else may be said before its answer.
+    if (!this.greeted) return now - this.heardAt > PONG_MS;
     return this.pingedAt > this.heardAt && now - this.pingedAt > PONG_MS;
   }
 

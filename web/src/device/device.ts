@@ -40,6 +40,8 @@ export type MakePush = (parts: Parts) => Pick<contract.Messenger, "push" | "enab
 /** What a browser gives; tests give something else. */
 export interface Surroundings {
   readonly db: Db;
+  /** Aborted when the store is closed by others: cleared by the user, or taken by a newer build. */
+  readonly lost: AbortSignal;
   readonly bus: TabsBus;
   readonly locks: Locks;
   readonly clock: Clock;
@@ -51,8 +53,10 @@ export interface Surroundings {
 }
 
 export async function browser(): Promise<Surroundings & { readonly builds: Builds }> {
+  const lost = new AbortController();
   return {
-    db: await openStore(),
+    db: await openStore(() => lost.abort()),
+    lost: lost.signal,
     bus: new TabsBus(),
     locks: webLocks,
     clock,
@@ -86,7 +90,7 @@ export class Device implements contract.Messenger {
   private leading = new AbortController();
 
   constructor(surroundings: Surroundings, makeKeys: MakeKeys, makePush: MakePush) {
-    const { db, bus, locks, clock, open, origin, builds, storage } = surroundings;
+    const { db, lost, bus, locks, clock, open, origin, builds, storage } = surroundings;
     this.builds = builds;
     this.storage = storage;
     const session = new DeviceSession(db, bus, locks, clock, origin);
@@ -105,8 +109,8 @@ export class Device implements contract.Messenger {
     keys.verified.subscribe(() => this.roomsPart.touchAll());
     keys.held.subscribe(() => this.roomsPart.touchAll());
     bus.listen((news) => this.hear(news));
-    // Not by `close`: the user has cleared the site's data, or the disk is gone. Nothing can be read or kept from now on.
-    db.addEventListener("close", () => {
+    // Nothing can be read or kept from now on.
+    lost.addEventListener("abort", () => {
       this.close();
       this.connection.value = { state: "stopped", reason: "fault" };
     });

@@ -31,7 +31,8 @@ export const STORES = [
   "wanted",
 ] as const satisfies readonly Stores[];
 
-export function openStore(name = NAME): Promise<Db> {
+/** `onLost`: nothing can be read or kept from now on, though nobody here has closed it. */
+export function openStore(onLost: () => void = () => undefined, name = NAME): Promise<Db> {
   return openDB<Schema>(name, VERSION, {
     upgrade(db) {
       db.createObjectStore("values");
@@ -61,10 +62,13 @@ export function openStore(name = NAME): Promise<Db> {
       db.createObjectStore("places", { keyPath: "room" });
       db.createObjectStore("wanted");
     },
-    // Another tab has a newer version, or deletes everything: that must not wait for this one.
+    // Another tab has a newer version, or deletes everything: that must not wait for this one. Closing it tells nobody.
     blocking(_current, _blocked, event) {
       (event.target as IDBDatabase).close();
+      onLost();
     },
+    // The user has cleared the site's data, or the disk is gone.
+    terminated: onLost,
   });
 }
 

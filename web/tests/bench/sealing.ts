@@ -68,7 +68,7 @@ async function measure(worker: string): Promise<Figures> {
   const made = await make(documents);
   const wrap = made.wraps.get(alice.user)!;
 
-  const db = await openStore("bench");
+  const db = await openStore(undefined, "bench");
   const rows = Array.from({ length: 500 }, (_, at) => ({
     room,
     epoch: at + 1,

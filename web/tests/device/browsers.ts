@@ -124,7 +124,8 @@ export class Tab {
   static async open(browser: Browser, { begins = true } = {}): Promise<Tab> {
     const tab = new Tab(browser);
     globalThis.indexedDB = browser.indexedDB;
-    const db = await openStore();
+    const lost = new AbortController();
+    const db = await openStore(() => lost.abort());
     const bus = new TabsBus(browser.name);
     Object.assign(tab, { bus, db });
     const open = (url: string): Wire => {
@@ -133,7 +134,7 @@ export class Tab {
       return socket as unknown as Wire;
     };
     const { locks, clock, server, builds, storage } = browser;
-    const surroundings = { db, bus, locks, clock, open, origin: server.origin, builds, storage };
+    const surroundings = { db, lost: lost.signal, bus, locks, clock, open, origin: server.origin, builds, storage };
     tab.device = new Device(
       surroundings,
       ({ session }) => {

@@ -78,8 +78,8 @@ afterEach(() => {
   over.clear();
 });
 
-/** Bob's device, connected; one message of his waits to be sent. */
-async function connected() {
+/** Bob's device, connected, and welcomed unless the test does not want that. */
+async function connected({ isWelcomed = true } = {}) {
   const happened: string[] = [];
   const db = await openStore();
   const identity = { user: BOB, username: "bob", device: BOBS, deviceName: "browser" };
@@ -108,8 +108,10 @@ async function connected() {
   over.add(ending);
   const ended = connection.run("token", ending.signal);
   ended.catch(() => undefined);
-  wire.says(welcome({ last_seq: 1 }));
-  await eventually(() => connection.isOpen);
+  if (isWelcomed) {
+    wire.says(welcome({ last_seq: 1 }));
+    await eventually(() => connection.isOpen);
+  }
   const passes = (ms: number): void => {
     ahead += ms;
   };
@@ -141,6 +143,14 @@ test("a connection on which nothing is heard for 50 s is over", async () => {
   await eventually(() => wire.pings() === 2);
   passes(31 * S);
   await expect(ended).rejects.toThrow(SocketClosed);
+});
+
+test("a connection that is never welcomed is over after 30 s", async () => {
+  const { wire, ended, passes } = await connected({ isWelcomed: false });
+  await eventually(() => wire.sent.some(({ type }) => type === "hello"));
+  passes(31 * S);
+  await expect(ended).rejects.toThrow(SocketClosed);
+  expect(wire.pings()).toBe(0);
 });
 
 test("what waits while something takes long to be stored was heard when it came", async () => {

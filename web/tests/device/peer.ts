@@ -33,6 +33,7 @@ async function open(name: string, origin: string): Promise<void> {
   globalThis.indexedDB = new IDBFactory();
   const surroundings = {
     db: await openStore(),
+    lost: new AbortController().signal,
     bus: new TabsBus(`letterlock-${name}`),
     locks: new BrowserLocks(),
     clock,

@@ -12,7 +12,7 @@ const MALLORY = "019ab0c4-0000-7000-8000-00000000000b" as UserId;
 
 let people: People;
 beforeEach(async () => {
-  people = new People(await openStore("people"));
+  people = new People(await openStore(undefined, "people"));
 });
 
 test("nobody is shown under a name that somebody else has", () => {

@@ -115,7 +115,7 @@ export class Device {
 
   static async fresh(ledger: Ledger): Promise<Device> {
     stores += 1;
-    const db = await openStore(`letterlock-${stores}`);
+    const db = await openStore(undefined, `letterlock-${stores}`);
     const bus = new News_();
     const device = new Device(ledger, db, bus, new TestClock(), new LedgerSession(ledger, db, bus), new Alone());
     device.starts();

@@ -2,9 +2,10 @@
 
 import "fake-indexeddb/auto";
 import { forceCloseDatabase, IDBObjectStore } from "fake-indexeddb";
-import { unwrap } from "idb";
+import { openDB, unwrap } from "idb";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
+import { NAME, VERSION } from "../../src/store/schema";
 import { eventually, Tab, until } from "./browsers";
 import { stage, texts } from "./stage";
 
@@ -71,6 +72,16 @@ test("where the store is gone the page says that it has stopped, and another tab
   expect(tab.device.connection.value).toEqual({ state: "stopped", reason: "fault" });
   await until(other.device.connection, (connection) => connection.state === "live");
   await eventually(() => on.server.online.length === 1);
+});
+
+test("where a newer build has taken the store the page says that it has stopped, and leads no more", async () => {
+  const { device } = await on.browser.signedIn("alice");
+  const newer = await openDB(NAME, VERSION + 1);
+  await until(device.connection, (connection) => connection.state === "stopped");
+  expect(device.connection.value).toEqual({ state: "stopped", reason: "fault" });
+  await on.browser.locks.run("letterlock-socket", async () => undefined);
+  await eventually(() => on.server.online.length === 0);
+  newer.close();
 });
 
 interface Ending {

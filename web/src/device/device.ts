@@ -80,7 +80,6 @@ export class Device implements contract.Messenger {
   private readonly relationsPart: Relations;
   private readonly calls: RoomCalls;
   private readonly writing: Writing;
-  private readonly receiver: Receiver;
   private readonly pushPart: ReturnType<MakePush>;
   private readonly builds: Surroundings["builds"];
   private readonly storage: Surroundings["storage"];
@@ -102,7 +101,6 @@ export class Device implements contract.Messenger {
     this.roomsPart = new Rooms(this.parts, keys, this.people, this.relationsPart, () => this.identity);
     this.calls = new RoomCalls(this.parts, this.people);
     this.writing = new Writing(this.parts, keys);
-    this.receiver = new Receiver(this.parts, { stored: () => undefined });
     this.pushPart = makePush(this.parts);
     const { consistency } = this.relationsPart;
     this.canUnblock = computed(() => this.isOnline.value || consistency.value === "confirm");
@@ -184,7 +182,7 @@ export class Device implements contract.Messenger {
         this.restoring.value = news.state as contract.Restoring | null;
         break;
       case "unlocked":
-        void reopen(this.parts).catch((error) => log("closed messages stay so", error));
+        reopen(this.parts, this.over.signal).catch((error) => log("closed messages stay so", error));
         break;
       default:
     }
@@ -292,7 +290,8 @@ export class Device implements contract.Messenger {
     if (this.isOnline.peek()) {
       fetchReceipts(this.parts, room).catch((error) => log("how far the others are is not known", error));
     }
-    return RoomTimeline.open(this.parts, this.receiver, this.people, this.identity, room);
+    const receiver = new Receiver(this.parts, this.identity, { stored: () => undefined });
+    return RoomTimeline.open(this.parts, receiver, this.people, this.identity, room);
   }
 
   send = (room: RoomId, text: string): Promise<MessageId> => this.writing.send(room, text);

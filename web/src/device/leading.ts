@@ -43,8 +43,8 @@ export class Leader {
   ) {
     this.sender = new Sender(parts, identity);
     this.syncer = new Syncer(parts, identity, told, () => this.later(this.sender.recheck()));
-    this.receiver = new Receiver(parts, { stored: (changed, entries) => this.stored(changed, entries) });
-    this.restorer = new Restorer(parts, this.receiver);
+    this.receiver = new Receiver(parts, identity, { stored: (changed, entries) => this.stored(changed, entries) });
+    this.restorer = new Restorer(parts, identity, this.receiver);
     this.keeper = new Keeper(parts, this.sender, this.receiver, {
       restore: (stop) => this.restorer.first(stop),
       live: () => this.live(),

@@ -16,7 +16,7 @@ import { type Body, type Changed, marksIn, storeBatch, storedRange } from "../st
 import { applyReceipts } from "../store/receipts";
 import { changeRoom, readUpTo } from "../store/rooms";
 import type { Parts } from "./parts";
-import type { KeyEntry, SealedMessage } from "./ports";
+import type { Identity, KeyEntry, SealedMessage } from "./ports";
 import { shaped } from "./session";
 
 export const PAGE_ENTRIES = 500;
@@ -33,17 +33,18 @@ export interface Hears {
 export class Receiver {
   private marks: Marks | null = null;
 
+  /** `me`: who asks, and whose all of it is. If somebody else is signed in by the time it is here, it is kept for nobody. */
   constructor(
     private readonly parts: Parts,
+    private readonly me: Identity,
     private readonly hears: Hears,
   ) {}
 
   /** The state for a new connection, from what is stored; null when nothing is: a new device reads its history first. */
   async begin(): Promise<Inbox | null> {
     const range = await storedRange(this.parts.db);
-    const { user } = await this.parts.session.identity();
     this.marks = new Marks(await marksIn(this.parts.db));
-    return range === null ? null : new Inbox(user, range.stored, this.marks);
+    return range === null ? null : new Inbox(this.me.user, range.stored, this.marks);
   }
 
   /** Entries of the socket; the late ones among them, with what proves it. Rejected with `Gap` after storing what came before. */
@@ -88,8 +89,7 @@ export class Receiver {
     upTo: number,
     marks = this.marks,
   ): Promise<void> {
-    const { db, session, bus } = this.parts;
-    const identity = await session.identity();
+    const { db, bus } = this.parts;
     const messages = entries.filter((entry) => entry.kind === "message");
     const bodies = await this.opened(messages);
     const changed = await storeBatch(db, {
@@ -97,8 +97,8 @@ export class Receiver {
       bodies,
       late,
       marks: touched(marks, messages),
-      me: identity.user,
-      device: identity.device,
+      me: this.me.user,
+      device: this.me.device,
       history,
     });
     this.hears.stored(changed, entries);

@@ -12,9 +12,10 @@ import { decodeForward, decodePage } from "../protocol/answers";
 import type { Entry } from "../protocol/entries";
 import { versions } from "../store/keys";
 import { storedRange } from "../store/mailbox";
-import { getValue, valuesIn } from "../store/values";
+import { getValue, requireDevice, valuesIn } from "../store/values";
 import { fetchRooms } from "./catchingup";
 import type { Parts } from "./parts";
+import type { Identity } from "./ports";
 import { PAGE_ENTRIES, type Receiver } from "./receiving";
 import { shaped } from "./session";
 
@@ -27,8 +28,10 @@ const KEYS_MS = 15_000;
 export class Restorer {
   private last: Promise<void> = Promise.resolve();
 
+  /** `me`: whose history it is. */
   constructor(
     private readonly parts: Parts,
+    private readonly me: Identity,
     private readonly receiver: Receiver,
   ) {}
 
@@ -41,7 +44,7 @@ export class Restorer {
     const { newest, low } = await this.begin();
     await this.pages(Math.max(0, newest - FIRST_ENTRIES), signal);
     if (newest > 0) await this.parts.session.request("POST", "mailbox/ack", { body: { seq: newest }, repeats: true });
-    await this.parts.db.delete("values", "begun");
+    await this.note((values) => values.delete("begun"));
     if (low <= 1 || (await this.low()) <= 1) this.tell(null);
   }
 
@@ -82,13 +85,20 @@ export class Restorer {
     if (range !== null) return { newest: range.stored, low: range.low };
     const answer = await this.parts.session.request("GET", "mailbox?limit=1");
     const newest = shaped(() => decodePage(answer)).lastSeq;
-    const tx = this.parts.db.transaction("values", "readwrite");
-    const values = valuesIn(tx.store);
-    values.put("stored", newest);
-    values.put("low", newest + 1);
-    values.put("begun", true);
-    await tx.done;
+    await this.note((values) => {
+      values.put("stored", newest);
+      values.put("low", newest + 1);
+      values.put("begun", true);
+    });
     return { newest, low: newest + 1 };
+  }
+
+  /** How far it is; of somebody else, who is signed in by now, nothing is known. */
+  private async note(change: (values: ReturnType<typeof valuesIn>) => void): Promise<void> {
+    const tx = this.parts.db.transaction("values", "readwrite");
+    await requireDevice(tx.store, this.me);
+    change(valuesIn(tx.store));
+    await tx.done;
   }
 
   /** Page backwards until everything above `down` is here. */
@@ -99,9 +109,7 @@ export class Restorer {
       this.tell({ step: "messages", done: Math.max(0, newest - low + 1), of: newest });
       const after = Math.max(0, low - 1 - PAGE_ENTRIES);
       await this.receiver.history(await this.between(after, low - 1, signal));
-      const tx = this.parts.db.transaction("values", "readwrite");
-      tx.store.put(after + 1, "low");
-      await tx.done;
+      await this.note((values) => values.put("low", after + 1));
     }
   }
 

@@ -7,7 +7,7 @@ import { mayRetry } from "../protocol/problems";
 import { Malformed } from "../protocol/shape";
 import { type Db, wipe } from "../store/db";
 import { enter, OtherAccount } from "../store/entering";
-import { forgetValue, getValue, putValue } from "../store/values";
+import { getValue, valuesIn } from "../store/values";
 import { type Answer, ask, type Method, Unreachable } from "../transport/rest";
 import type { Clock } from "./clock";
 import type { Bus, Identity, Session } from "./ports";
@@ -112,18 +112,29 @@ export class DeviceSession implements Session {
       // Repeated if no answer comes: the server answers a spent token again for a short time.
       const answer = await this.patiently(() => ask(this.origin, "POST", "accounts/refresh", { body }), true);
       const tokens = shaped(() => decodeTokens(answer));
-      await putValue(this.db, "tokens", tokens);
+      await this.replace(old, tokens);
       // If a new token seems to have ended, it is this device's clock: then only the server's refusal counts.
       this.clockIsOff = this.endsSoon(tokens);
       return tokens;
     } catch (error) {
       if (error instanceof Refusal && error.problem?.status === 401) {
-        await forgetValue(this.db, "tokens");
+        await this.replace(old, null);
         this.bus.tell({ type: "account" });
         throw new Refusal("signed_out", error.problem);
       }
       throw error;
     }
+  }
+
+  /** What became of tokens. Those that are there by now may be another account's, which has signed in meanwhile: they stay. */
+  private async replace(old: Tokens, tokens: Tokens | null): Promise<void> {
+    const tx = this.db.transaction("values", "readwrite");
+    const values = valuesIn(tx.store);
+    const isThere = (await values.get("tokens"))?.refresh === old.refresh;
+    if (isThere && tokens === null) values.delete("tokens");
+    if (isThere && tokens !== null) values.put("tokens", tokens);
+    await tx.done;
+    if (!isThere) throw new Refusal("signed_out");
   }
 
   private async once(method: Method, path: string, options: Options): Promise<Answer> {

@@ -3,7 +3,12 @@
 import type { Bus, News } from "./ports";
 
 /** What must be done once, whichever tab does it. */
-export type LockName = "letterlock-socket" | "letterlock-tokens" | "letterlock-keys" | "letterlock-push";
+export type LockName =
+  | "letterlock-socket"
+  | "letterlock-tokens"
+  | "letterlock-keys"
+  | "letterlock-push"
+  | "letterlock-reopening";
 
 export interface Locks {
   /** Do it while this tab, and no other, has the lock; waits for it. */

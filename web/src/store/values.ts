@@ -64,9 +64,11 @@ export async function requireDevice(
 export function valuesIn(store: {
   get(name: string): Promise<unknown>;
   put(value: unknown, name: string): Promise<unknown>;
+  delete(name: string): Promise<void>;
 }) {
   return {
     get: async <Name extends keyof Values>(name: Name) => (await store.get(name)) as Values[Name] | undefined,
     put: <Name extends keyof Values>(name: Name, value: Values[Name]) => store.put(value, name),
+    delete: (name: keyof Values) => store.delete(name),
   };
 }

@@ -97,7 +97,7 @@ async function connected({ isWelcomed = true } = {}) {
   const parts = { db, bus: new TabsBus("letterlock-connection"), session, sealing, clock } as unknown as Parts;
   const sender = new TestSender(parts, identity);
   sender.happened = happened;
-  const receiver = new Receiver(parts, { stored: () => happened.push("stored") });
+  const receiver = new Receiver(parts, identity, { stored: () => happened.push("stored") });
   const inbox = (await receiver.begin())!;
   const wire = new TestWire(happened);
   const opening = Socket.open(() => wire, "ws://test");

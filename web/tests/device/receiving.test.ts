@@ -2,11 +2,12 @@
 
 import { describe, expect, test } from "vitest";
 
-import type { UserId } from "../../src/protocol/ids";
+import type { MessageId, UserId } from "../../src/protocol/ids";
 import { openStore } from "../../src/store/db";
 import { eventually, Tab, until } from "./browsers";
-import { Server } from "./server";
-import { messages, stage, texts } from "./stage";
+import { newId } from "./ledger";
+import { type FakeRoom, Server } from "./server";
+import { held, messages, stage, texts } from "./stage";
 
 const on = stage();
 
@@ -290,6 +291,114 @@ test("a history that is being read while the connection breaks is read to its en
   await until(tab.device.restoring, (restoring) => restoring === null);
   expect(await db.get("values", "low")).toBe(1);
   expect(await db.count("entries")).toBe(801);
+});
+
+describe("what was asked for as one account, when another one is signed in by the time it is here, is not kept:", () => {
+  async function carolSignsIn(): Promise<void> {
+    const other = await Tab.open(on.browser);
+    other.sealing.locked = true;
+    await other.device.signIn("carol", { password: "x" }, "browser");
+  }
+
+  const epoch = (room: FakeRoom) => ({
+    kind: "epoch",
+    room: room.id,
+    epoch: 2,
+    creator: alice(),
+    device: alice(),
+    hash: "",
+  });
+
+  test("entries of the socket", async () => {
+    const room = on.server.direct("alice", "bob");
+    const tab = await on.browser.signedIn("alice");
+    const hearing = held();
+    tab.sealing.heard = hearing.hold;
+    on.server.put(alice(), epoch(room));
+    await eventually(() => hearing.isHeld);
+    await carolSignsIn();
+    hearing.go();
+
+    await eventually(() => on.server.online.join() === "carol");
+    expect(await tab.db.count("entries")).toBe(0);
+    expect(await tab.db.get("values", "stored")).toBe(0);
+  });
+
+  test("where its history ends", async () => {
+    on.server.direct("alice", "bob");
+    const asking = held();
+    on.server.answer = (_, path) => (path === "mailbox?limit=1" && !asking.isHeld ? asking.hold() : undefined);
+    const tab = await Tab.open(on.browser);
+    await tab.device.signIn("alice", { password: "x" }, "browser");
+    await eventually(() => asking.isHeld);
+    await carolSignsIn();
+    asking.go();
+
+    await eventually(() => on.server.online.join() === "carol");
+    expect(await tab.db.get("values", "stored")).toBe(0);
+  });
+
+  test("what keys that came have opened", async () => {
+    const room = on.server.room("alice", "bob");
+    const tab = await on.browser.signedIn("alice");
+    tab.sealing.locked = true;
+    on.server.says("bob", room, "for alice");
+    await eventually(async () => (await tab.db.countFromIndex("entries", "problem")) === 1);
+    tab.sealing.locked = false;
+    const opening = held();
+    const { sealing } = tab;
+    const opens = sealing.open;
+    sealing.open = async (sealed) => {
+      const opened = await opens.call(sealing, sealed);
+      await opening.hold();
+      return opened;
+    };
+    tab.bus.tell({ type: "unlocked" });
+    await eventually(() => opening.isHeld);
+    tab.sealing.locked = true;
+
+    on.server.room("carol", "bob");
+    await carolSignsIn();
+    await eventually(async () => (await tab.db.get("entries", 1)) !== undefined);
+    // Of the same number, and closed as well.
+    const [mine] = on.server.mailboxes.get(alice())!.slice(-1);
+    const { seq, kind, id, room: where, ...data } = mine;
+    const closed = {
+      seq,
+      kind,
+      room: where,
+      data,
+      message: newId<MessageId>(),
+      text: null,
+      problem: "locked",
+    } as const;
+    await tab.db.put("entries", closed);
+    opening.go();
+    await on.browser.locks.run("letterlock-reopening", async () => undefined);
+    expect(await tab.db.get("entries", seq)).toEqual(closed);
+  });
+});
+
+test("what could not be opened is opened by one tab at a time", async () => {
+  const room = on.server.room("alice", "bob");
+  const tab = await on.browser.signedIn("alice");
+  const other = await Tab.open(on.browser);
+  tab.sealing.locked = true;
+  on.server.says("bob", room, "sealed");
+  await eventually(async () => (await tab.db.countFromIndex("entries", "problem")) === 1);
+  tab.sealing.locked = false;
+  let opened = 0;
+  for (const { sealing } of [tab, other]) {
+    const opens = sealing.open;
+    sealing.open = async (sealed) => {
+      opened += 1;
+      return opens.call(sealing, sealed);
+    };
+  }
+  tab.bus.tell({ type: "unlocked" });
+  await eventually(async () => (await tab.db.countFromIndex("entries", "problem")) === 0);
+  await on.browser.locks.run("letterlock-reopening", async () => undefined);
+  expect(opened).toBe(1);
 });
 
 test("what could not be opened is opened when its key comes", async () => {

@@ -19,6 +19,11 @@ interface Who {
   readonly device: DeviceId;
 }
 
+interface Answer {
+  readonly status: number;
+  readonly body: Wire;
+}
+
 interface Peer {
   readonly who: Who;
   readonly socket: WebSocket;
@@ -45,9 +50,9 @@ export class Server {
   readonly books = new Map<UserId, { version: number; connections: Map<UserId, Wire> }>();
   readonly receipts = new Map<RoomId, Wire[]>();
   readonly stored = new Map<MessageId, Wire>();
-  /** Answers in the place of ours: a problem, or undefined for none. */
+  /** Answers in the place of ours: a problem, or undefined for none, at once or after a while. */
   refuse: (message: Wire) => Wire | undefined = () => undefined;
-  answer: (method: string, path: string, body: Wire) => { status: number; body: Wire } | undefined = () => undefined;
+  answer: (method: string, path: string, body: Wire) => Answer | undefined | Promise<undefined> = () => undefined;
   /** Whether sends are answered at all, and entries pushed. */
   answers = true;
   pushes = true;
@@ -212,7 +217,7 @@ export class Server {
     const path = request.url!.replace("/api/v1/", "");
     const body = text === "" ? null : JSON.parse(text);
     this.requests.push(`${request.method} ${path}`);
-    const scripted = this.answer(request.method!, path, body);
+    const scripted = await this.answer(request.method!, path, body);
     const who = this.tokens.get((request.headers.authorization ?? "").replace("Bearer ", ""));
     const { status, body: answer } = scripted ?? this.route(request.method!, path, body, who);
     response.writeHead(status, { "Content-Type": "application/json" });
@@ -227,7 +232,7 @@ export class Server {
     return { access, access_expires_at: Date.now() + 600_000, refresh, refresh_expires_at: Date.now() + 6e9 };
   }
 
-  private route(method: string, path: string, body: Wire, who: Who | undefined): { status: number; body: Wire } {
+  private route(method: string, path: string, body: Wire, who: Who | undefined): Answer {
     const [, ...parts] = /^([^?]*)(?:\?(.*))?$/.exec(path)!;
     const query = new URLSearchParams(parts[1] ?? "");
     const of = (name: string): number => Number(query.get(name) ?? 0);
@@ -390,10 +395,10 @@ function isIn(room: FakeRoom, who: Who): boolean {
   return room.members.some((member) => member.user === who.user);
 }
 
-function ok(body: Wire): { status: number; body: Wire } {
+function ok(body: Wire): Answer {
   return { status: 200, body };
 }
 
-export function refused(status: number, code: string, more: Wire = {}): { status: number; body: Wire } {
+export function refused(status: number, code: string, more: Wire = {}): Answer {
   return { status, body: { type: "about:blank", title: "", detail: "", status, code, ...more } };
 }

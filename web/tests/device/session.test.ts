@@ -7,10 +7,10 @@ import { TabsBus } from "../../src/device/tabs";
 import { Refusal } from "../../src/messenger";
 import { openStore } from "../../src/store/db";
 import { getValue, putValue } from "../../src/store/values";
-import { type Browser, until } from "./browsers";
+import { type Browser, eventually, until } from "./browsers";
 import { newId } from "./ledger";
 import { refused } from "./server";
-import { stage } from "./stage";
+import { held, stage } from "./stage";
 
 const on = stage();
 
@@ -67,6 +67,27 @@ describe("an access token", () => {
     await session.request("GET", "rooms");
     await session.request("GET", "rooms");
     expect(refreshes()).toBe(1);
+  });
+});
+
+describe("an access token that is being replaced while somebody else signs in", () => {
+  test.each([false, true])("leaves the tokens of the one who did (refused: %s)", async (isRefused) => {
+    const session = await signedIn(on.browser);
+    await withBadToken(on.browser);
+    const refreshing = held();
+    on.server.answer = (_, path) => (path === "accounts/refresh" ? refreshing.hold() : undefined);
+    const asked = session.request("GET", "rooms");
+    asked.catch(() => undefined);
+    await eventually(() => refreshing.isHeld);
+    const other = await aSession(on.browser);
+    await other.enter("accounts/sign-in", { username: "carol", password: "x", device_name: "browser" });
+    const db = await openStore();
+    const tokens = await getValue(db, "tokens");
+    if (isRefused) on.server.revoke("alice");
+    refreshing.go();
+
+    await expect(asked).rejects.toMatchObject({ code: "signed_out" });
+    expect(await getValue(db, "tokens")).toEqual(tokens);
   });
 });
 

@@ -36,6 +36,23 @@ export function texts(rows: readonly Row[]): (string | null)[] {
   return messages(rows).map((row) => row.text);
 }
 
+/** Something that is held until the test lets it go. */
+export function held(): { isHeld: boolean; hold: () => Promise<undefined>; go: () => void } {
+  let go = (): void => undefined;
+  const may = new Promise<undefined>((resolve) => {
+    go = () => resolve(undefined);
+  });
+  const one = {
+    isHeld: false,
+    hold: () => {
+      one.isHeld = true;
+      return may;
+    },
+    go,
+  };
+  return one;
+}
+
 export function body(message: { ciphertext: string }): string {
   return Buffer.from(message.ciphertext, "base64url").toString();
 }

@@ -163,9 +163,12 @@ export type Row =
       readonly ticks: Ticks | null;
       /** In groups: how many of the others have it and have read it. */
       readonly reached: { readonly delivered: number; readonly read: number; readonly of: number } | null;
-      /** Why it was refused: here because it came late; there because late or blocked; or by the server (then `code`). */
+      /**
+       * Why it was refused: here because it came late; there because late or blocked; or by the server (then `code`). Or the device
+       * was signed out before it was known to be sent.
+       */
       readonly refused: {
-        readonly reason: "late" | "blocked" | "failed";
+        readonly reason: "late" | "blocked" | "failed" | "signed_out";
         readonly code: string | null;
         readonly canSendAgain: boolean;
       } | null;

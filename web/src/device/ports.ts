@@ -22,8 +22,8 @@ export interface Session {
   identity(): Promise<Identity>;
   /**
    * `accounts/register` or `accounts/sign-in` with this form: this browser is a (new) device from then on. What another
-   * account left here is gone before; of the same one stays what is known of keys. Not repeated without an answer: a registration that came through would then say
-   * `username_taken`.
+   * account left here is gone before; of the same one stays what is known of keys, and what the user wrote or pressed that no
+   * server has. Not repeated without an answer: a registration that came through would then say `username_taken`.
    */
   enter(path: "accounts/register" | "accounts/sign-in", form: Readonly<Record<string, unknown>>): Promise<Identity>;
   /** Have this device revoked. It counts as signed out even if the server cannot be reached; everything stored here is deleted. */

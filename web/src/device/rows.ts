@@ -3,6 +3,7 @@
 import type { Row } from "../messenger";
 import type { EpochEntry, KeysEntry, MessageEntry, RoomEntry } from "../protocol/entries";
 import type { UserId } from "../protocol/ids";
+import type { Problem } from "../protocol/problems";
 import type { EntryRecord, OutboxRecord } from "../store/schema";
 import type { ReadersChange } from "./ports";
 import { type Reach, type RoomReach, ticksOf } from "./reach";
@@ -112,6 +113,7 @@ function systemRow(record: EntryRecord, at: number | null, change: SystemRow["ch
 /** What waits to be sent, or could not be. */
 export function unsentRow(record: OutboxRecord, context: Context): MessageRow {
   const { id, failed } = record;
+  const canSendAgain = !context.isClosed && failed?.code !== "too_large";
   return {
     kind: "message",
     key: id,
@@ -125,15 +127,14 @@ export function unsentRow(record: OutboxRecord, context: Context): MessageRow {
     problem: null,
     ticks: failed !== null ? "failed" : record.accepted ? "sent" : "waiting",
     reached: null,
-    refused:
-      failed === null
-        ? null
-        : {
-            reason: failed.code === "blocked" ? "blocked" : "failed",
-            code: failed.code,
-            canSendAgain: !context.isClosed && failed.code !== "too_large",
-          },
+    refused: failed === null ? null : { ...reasonOf(failed), canSendAgain },
   };
+}
+
+function reasonOf({ code }: Problem): { reason: "signed_out" | "blocked" | "failed"; code: string | null } {
+  // No answer of a server's: which of it was sent is not known.
+  if (code === "signed_out") return { reason: "signed_out", code: null };
+  return { reason: code === "blocked" ? "blocked" : "failed", code };
 }
 
 /** The users whose names a row shows. */

@@ -215,11 +215,11 @@ class BatchKeeper {
     };
     this.entries.put(record);
     this.rooms.set(entry.room, withMessage(await this.room(entry.room), entry, record, me));
-    if (entry.device === device && entry.sender === me) {
-      this.accepted.push(entry);
-      const order = await this.tx.objectStore("outbox").index("id").getKey(entry.id);
-      if (order !== undefined) this.tx.objectStore("outbox").delete(order);
-    }
+    if (entry.sender !== me) return;
+    if (entry.device === device) this.accepted.push(entry);
+    // Also of the device that this browser was before it was signed out: that may have sent it.
+    const order = await this.tx.objectStore("outbox").index("id").getKey(entry.id);
+    if (order !== undefined) this.tx.objectStore("outbox").delete(order);
   }
 
   /** A rejection can be here before its message: from another device of this user, or in a history that is read backwards. */

@@ -7,10 +7,10 @@ import { TabsBus } from "../../src/device/tabs";
 import { Refusal } from "../../src/messenger";
 import { openStore } from "../../src/store/db";
 import { getValue, putValue } from "../../src/store/values";
-import { type Browser, eventually, until } from "./browsers";
+import { type Browser, eventually, Tab, until } from "./browsers";
 import { newId } from "./ledger";
 import { refused } from "./server";
-import { held, stage } from "./stage";
+import { held, messages, stage } from "./stage";
 
 const on = stage();
 
@@ -108,6 +108,64 @@ describe("a device that was revoked", () => {
     const stopped = await until(device.connection, (connection) => connection.state === "stopped");
     expect(stopped).toEqual({ state: "stopped", reason: "signed_out" });
     expect(device.account.value?.username).toBe("alice");
+  });
+});
+
+describe("signing in again", () => {
+  /** Alice was signed out while this browser had no network: a message, a block and a draft of hers have not gone. */
+  async function wroteOffline() {
+    const room = on.server.direct("alice", "bob");
+    on.server.user("carol");
+    const first = await on.browser.signedIn("alice");
+    await until(first.device.rooms, (rooms) => rooms.length === 1);
+    first.close();
+    await eventually(() => on.server.online.length === 0);
+    const tab = await Tab.open(on.browser, { begins: false });
+    const id = await tab.device.send(room.id, "Are you there?");
+    await tab.device.press("block", { user: on.server.user("carol") });
+    tab.device.keepDraft(room.id, "And if");
+    await eventually(async () => (await tab.db.get("rooms", room.id))?.draft === "And if");
+    on.server.revoke("alice");
+    await tab.device.begin();
+    await until(tab.device.connection, ({ state }) => state === "stopped");
+    return { room, tab, id };
+  }
+
+  test("as the same user keeps what was not sent, to be sent again, what was pressed, and what was being written", async () => {
+    const { room, tab, id } = await wroteOffline();
+    const { device } = tab;
+    await device.signIn("alice", { password: "x" }, "browser");
+    await tab.live();
+
+    expect(await device.draft(room.id)).toBe("And if");
+    const alice = on.server.user("alice");
+    await eventually(() => on.server.bookOf(alice).connections.get(on.server.user("carol"))?.blocked);
+    const timeline = await device.timeline(room.id);
+    const [row] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed"));
+    expect(row).toMatchObject({ id, text: "Are you there?", refused: { reason: "signed_out", canSendAgain: true } });
+    expect(on.server.sends()).toEqual([]);
+
+    await device.sendAgain(id);
+    await until(timeline.rows, (rows) => messages(rows).length === 1 && messages(rows)[0]?.ticks === "sent");
+  });
+
+  test("shows once what the server had after all", async () => {
+    const { room, tab, id } = await wroteOffline();
+    on.server.says("alice", room, "Are you there?", { id });
+    await tab.device.signIn("alice", { password: "x" }, "browser");
+    await tab.live();
+
+    const timeline = await tab.device.timeline(room.id);
+    const rows = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "sent"));
+    expect(rows.map((row) => row.id)).toEqual([id]);
+    expect(await tab.db.count("outbox")).toBe(0);
+  });
+
+  test("as another user leaves none of it", async () => {
+    const { tab } = await wroteOffline();
+    await tab.device.signIn("dora", { password: "x" }, "browser");
+    await tab.live();
+    for (const store of ["outbox", "changes", "rooms"] as const) expect(await tab.db.count(store)).toBe(0);
   });
 });
 

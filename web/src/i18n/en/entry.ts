@@ -98,7 +98,8 @@ export const entry = {
     signedOutTitle: "Signed out here",
     signedOut: "This device was signed out from another one of yours, or by the server. Nothing new arrives here.",
     signInAgain: "Sign in again",
-    signInAgainHint: "Whom you have verified stays verified. Messages come again from the server.",
+    signInAgainHint:
+      "Whom you have verified stays verified. What you wrote and did not send stays. Messages come again from the server.",
     signedOutForget: "Remove everything from this browser",
     suspendedTitle: "Account suspended",
     suspended: "The people who run this server have suspended the account. Messages are neither sent nor received.",

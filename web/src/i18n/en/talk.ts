@@ -59,6 +59,7 @@ export const talk = {
       lateTheirs: "Came late and was refused; the sender was told",
       blocked: "Not delivered: one of you blocks the other",
       failed: "Not sent",
+      signedOut: "Perhaps not sent: this device was signed out before it was known",
     },
     sendAgain: "Send again",
     discard: "Discard",

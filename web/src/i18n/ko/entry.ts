@@ -99,7 +99,8 @@ export const entry: Shape<typeof english> = {
     signedOutTitle: "이 기기에서 로그아웃됨",
     signedOut: "내 다른 기기나 서버가 이 기기를 로그아웃했습니다. 이제 새 메시지가 여기로 오지 않습니다.",
     signInAgain: "다시 로그인",
-    signInAgainHint: "확인한 사람은 확인된 상태로 남습니다. 메시지는 서버에서 다시 받습니다.",
+    signInAgainHint:
+      "확인한 사람은 확인된 상태로 남습니다. 쓰고 보내지 못한 것은 남습니다. 메시지는 서버에서 다시 받습니다.",
     signedOutForget: "이 브라우저에서 모두 삭제",
     suspendedTitle: "정지된 계정",
     suspended: "서버 운영자가 이 계정을 정지했습니다. 메시지를 보내거나 받을 수 없습니다.",

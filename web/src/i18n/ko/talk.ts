@@ -60,6 +60,7 @@ export const talk: Shape<typeof english> = {
       lateTheirs: "늦게 도착하여 거절했고 보낸 사람에게 알렸습니다",
       blocked: "전달되지 않음: 둘 중 한 명이 차단했습니다",
       failed: "보내지 못함",
+      signedOut: "보내지 못했을 수 있음: 확인되기 전에 이 기기가 로그아웃되었습니다",
     },
     sendAgain: "다시 보내기",
     discard: "버리기",

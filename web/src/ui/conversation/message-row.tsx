@@ -150,6 +150,8 @@ export function refusalOf(row: Message, w: Catalog["conversation"]["refused"]): 
       return row.mine ? w.lateMine : w.lateTheirs;
     case "blocked":
       return w.blocked;
+    case "signed_out":
+      return w.signedOut;
     default:
       return w.failed;
   }

@@ -118,6 +118,14 @@ class MessageAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRenewed:
+    """One of this device's messages, which the server cannot have, goes under another id: its time was too far from the server's."""
+
+    message: MessageId
+    renewed: MessageId
+
+
+@dataclass(frozen=True, slots=True)
 class MessageFailed:
     """One of this device's messages was refused for good; it is among `failed()`."""
 
@@ -217,8 +225,8 @@ class StateChanged:
 
 EntryEvent = Message | MessageRejected | RoomChanged | ConnectionChanged | EpochChanged | KeysChanged | EntryHidden
 News = (
-    MessageAccepted | MessageFailed | ConnectionsSynced | ChangeMade | ChangeFailed | ReceiptReceived | ReadElsewhere
-    | SomebodyTypes | StateChanged | IdentityChanged | KeysLocked | KeysUnlocked | VaultOpened
+    MessageAccepted | MessageRenewed | MessageFailed | ConnectionsSynced | ChangeMade | ChangeFailed | ReceiptReceived
+    | ReadElsewhere | SomebodyTypes | StateChanged | IdentityChanged | KeysLocked | KeysUnlocked | VaultOpened
 )  # fmt: skip
 Event = EntryEvent | News
 

@@ -14,10 +14,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from client.connections.gate import Gate
 from client.errors import CannotOpen, LetterlockError, Refused, send_refused
-from client.events import Hub, MessageAccepted, MessageFailed
+from client.events import Hub, MessageAccepted, MessageFailed, MessageRenewed
 from client.protocol.answers import Accepted
 from client.protocol.changes import blocked_problem
 from client.protocol.entries import MessageEntry
@@ -31,6 +32,7 @@ from client.session import Session
 from client.store import Store
 from client.store.drafts import Draft
 
+V = TypeVar("V")
 ANSWERS = 1_000
 AT_ONCE = 500  # messages sealed without a pause; one takes some 0.1 ms
 
@@ -49,6 +51,7 @@ class Sender:
         self._now_ms = now_ms
         self._waiting: dict[MessageId, asyncio.Future[Accepted]] = {}
         self._answers: dict[MessageId, Accepted] = {}  # the newest, until their entries arrive
+        self._renewed: dict[MessageId, MessageId] = {}  # the newest: under which id a message goes now
         self.outbox = Outbox()
         self.awake = asyncio.Event()
         # Rooms in which something waits for the epoch; the event is set when there is a new one.
@@ -56,7 +59,7 @@ class Sender:
         self.some_unready = asyncio.Event()
         self.retried: set[RoomId] = set()  # of these: something has changed, so what has failed may succeed at once
         for draft in store.drafts.waiting():
-            self.outbox.add(draft.position, draft.message)
+            self.outbox.add(draft.position, draft.message, was_sent=draft.was_sent)
             if not draft.message.is_sealed:
                 self._want(draft.message.room)
         self.recheck()
@@ -154,6 +157,7 @@ class Sender:
 
     async def accepted(self, message: MessageId) -> Accepted:
         """Wait for the server's commit. Raises SendRefused. Giving up the wait does not take the message back."""
+        message = self._renewed.get(message, message)
         if message in self.outbox:
             future = self._waiting.setdefault(message, asyncio.get_running_loop().create_future())
             return await asyncio.shield(future)
@@ -172,16 +176,17 @@ class Sender:
         raise LetterlockError(f"{message} is not a message of this device")
 
     def _settle(self, answer: Accepted) -> None:
-        self._answers[answer.id] = answer
-        if len(self._answers) > ANSWERS:
-            self._answers.pop(next(iter(self._answers)))
+        _remember(self._answers, answer.id, answer)
         if (future := self._waiting.pop(answer.id, None)) is not None and not future.done():
             future.set_result(answer)
         self._hub.tell(MessageAccepted(answer))
 
     def take(self) -> list[Outgoing]:
-        """What may go now."""
-        return self.outbox.take(time.monotonic())
+        """What may go now. Noted before it goes, because after this process nobody could know whether it did."""
+        if batch := self.outbox.take(time.monotonic()):
+            with self._store.database.transaction():
+                self._store.drafts.leave(*(message.id for message in batch))
+        return batch
 
     def answered(self, answers: Iterable[Accepted]) -> None:
         """The server has committed these."""
@@ -207,6 +212,8 @@ class Sender:
                 self._accepted_before(message, problem)
             case Verdict.FAILED:
                 self._fail(message, problem)
+            case Verdict.RENEW:
+                self._renew(message, problem)
             case Verdict.STOPPED:
                 self._stop(message)
             case Verdict.RESEAL:
@@ -221,6 +228,28 @@ class Sender:
             future.set_exception(send_refused(problem, message))
             future.exception()  # nobody has to wait for it
         self._hub.tell(MessageFailed(message, problem))
+
+    def _renew(self, message: MessageId, problem: Problem) -> None:
+        """Give a message another id, of the server's time, once. It goes behind what waits, which would be late behind its stamp."""
+        draft = self._store.drafts.get(message)
+        try:
+            body = self._sealer.kept(draft.kept)
+        except CannotOpen:
+            self._fail(message, problem)
+            return
+        with self._store.database.transaction():
+            id_ = message_id(problem.more["server_time"], secrets.randbits(74))
+            sent_at = self._store.identity.next_timestamp(self._now_ms())
+            renewed = self._sealed(replace(draft.message.unsealed(), id=id_, sent_at=sent_at), body)
+            self._store.drafts.remove(message)
+            position = self._store.drafts.add(renewed, draft.kept, was_sent=True)
+        self.outbox.add(position, renewed, was_sent=True)
+        if not renewed.is_sealed:
+            self._want(renewed.room)
+        if (future := self._waiting.pop(message, None)) is not None:
+            self._waiting[id_] = future
+        _remember(self._renewed, message, id_)
+        self._hub.tell(MessageRenewed(message, id_))
 
     def recheck(self) -> None:
         """Somebody may be blocked now, or no longer: what is not to be sent stops here, and is kept with the reason."""
@@ -282,9 +311,17 @@ class Sender:
 
     def discard(self, message: MessageId) -> bool:
         """Give up a message that was refused for good, or was not sent yet. False when it is on the way."""
+        message = self._renewed.get(message, message)
         if message in self.outbox and not self.outbox.discard(message):
             return False
         self._store.drafts.remove(message)
         if (future := self._waiting.pop(message, None)) is not None:
             future.cancel()
         return True
+
+
+def _remember(values: dict[MessageId, V], message: MessageId, value: V) -> None:
+    """Keep the newest."""
+    values[message] = value
+    if len(values) > ANSWERS:
+        values.pop(next(iter(values)))

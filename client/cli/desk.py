@@ -26,6 +26,7 @@ from client import (
     MessageAccepted,
     MessageFailed,
     MessageRejected,
+    MessageRenewed,
     ReadElsewhere,
     ReceiptReceived,
     Refused,
@@ -206,7 +207,7 @@ class Desk:
                 if self.window is not None:
                     self.window.accepted(accepted.id)
                 self._changed(accepted.room, News.ROWS | News.STATE)
-            case MessageFailed():
+            case MessageFailed() | MessageRenewed():
                 self.outbox_changed()
             case MessageRejected(room=room):
                 if self.window is not None and self.window.room == room:

@@ -10,6 +10,9 @@ waits in it leaves the outbox (`leave_stopped`); what is on the way is still ans
 
 A message can wait *unsealed*, because its room's epoch is not at hand. Neither it nor what is behind it goes before that. And
 one under another epoch waits for the answers to those before it: if the server has outdated theirs, it must not overtake them.
+
+A message whose id has a time that the server does not take needs another id. It gets one only if it has been sent no other time:
+what was sent before may be stored under the first one, and would be there twice.
 """
 
 import random
@@ -31,6 +34,7 @@ class Verdict(Enum):
     """What a refusal means for the message."""
 
     REPEAT = "repeat"  # it stays in the outbox and goes again
+    RENEW = "renew"  # it needs another id, and no server has it under this one
     RESEAL = "reseal"  # it has to be sealed for another epoch first, under the same id
     ACCEPTED = "accepted"  # it had been accepted, in an earlier form
     FAILED = "failed"  # it will never be accepted
@@ -42,6 +46,7 @@ class _Queued:
     position: int
     message: Outgoing
     sent_at: float | None = None  # the last time; None: never
+    was_sent: bool = False  # before the last time, by whomever: the server may have it
     turned_away: bool = False  # on this connection, for the time being: the server waits for its repeat
 
 
@@ -88,10 +93,10 @@ class Outbox:
     def __contains__(self, message: MessageId) -> bool:
         return message in self._room_of
 
-    def add(self, position: int, message: Outgoing) -> None:
-        """Queue a message; positions grow in the order in which the user sent."""
+    def add(self, position: int, message: Outgoing, *, was_sent: bool = False) -> None:
+        """Queue a message; positions grow in the order in which the user sent. `was_sent`: an earlier process may have sent it."""
         lane = self._lanes.setdefault(message.room, _Lane())
-        lane.waiting.append(_Queued(position, message))
+        lane.waiting.append(_Queued(position, message, was_sent=was_sent))
         self._room_of[message.id] = message.room
 
     def take(self, now: float) -> list[Outgoing]:
@@ -107,6 +112,7 @@ class Outbox:
                 if taken and item.message.size > room_left:
                     return taken
                 lane.waiting.popleft()
+                item.was_sent = item.was_sent or item.sent_at is not None
                 item.sent_at = now
                 lane.on_the_way[item.message.id] = item
                 self._in_flight += 1
@@ -136,6 +142,9 @@ class Outbox:
         if problem.code == "id_conflict" and "accepted_at" in problem.more:
             self._leave(message)
             return Verdict.ACCEPTED
+        if _is_out_of_time(problem) and not lane.on_the_way[message].was_sent:
+            self._leave(message)
+            return Verdict.STOPPED if room in self._stopped else Verdict.RENEW
         if problem.code != "epoch_stale" and not problem.may_retry:
             self._leave(message)
             return Verdict.FAILED
@@ -254,3 +263,12 @@ class Outbox:
         """Whether something has been on the way for 30 s without an answer: then the connection is not to be trusted."""
         firsts = (next(iter(lane.on_the_way.values())) for lane in self._lanes.values() if lane.on_the_way)
         return any(first.sent_at is not None and now - first.sent_at > ANSWER_S for first in firsts)
+
+
+def _is_out_of_time(problem: Problem) -> bool:
+    """The id's time is too far from the server's: it waited for long, or the clock is wrong.
+
+    That is looked at before what is stored is, so it does not say that the message is not stored.
+    """
+    is_time = problem.more.get("field") == "id" and isinstance(problem.more.get("server_time"), int)
+    return problem.code == "invalid" and is_time

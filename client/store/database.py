@@ -63,8 +63,12 @@ CREATE TABLE older_keys (user TEXT, seq INTEGER, document TEXT, ended INTEGER, P
 LACKING = """
 ALTER TABLE shares ADD COLUMN others_until INTEGER;
 """
+# Of what waits since before this was noted, nobody knows.
+SENT = """
+ALTER TABLE drafts ADD COLUMN was_sent INTEGER NOT NULL DEFAULT 1;
+"""
 # What each version of the file adds to the one before.
-STEPS = (SCHEMA, CONNECTIONS, EPOCHS, KEYS, LACKING)
+STEPS = (SCHEMA, CONNECTIONS, EPOCHS, KEYS, LACKING, SENT)
 VERSION = len(STEPS)
 
 

@@ -10,19 +10,21 @@ from client.protocol.opaque import Ciphertext
 from client.protocol.problems import Problem, decode_problem
 from client.store.database import Database
 
-COLUMNS = "position, id, room, sender, recipient, sent_at, alg, epoch, ciphertext, body"
+COLUMNS = "position, id, room, sender, recipient, sent_at, alg, epoch, ciphertext, body, was_sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A message that is not accepted yet: its place in the order, its sealed form if it has one, and its body as it is kept.
 
-    Bodies rest as `Sealer.keep` makes them: the file has none in the clear.
+    Bodies rest as `Sealer.keep` makes them: the file has none in the clear. `was_sent`: it may have been on its way under its
+    id, so the server may have it.
     """
 
     position: int
     message: Outgoing
     kept: bytes = field(repr=False)
+    was_sent: bool = False
 
 
 class Drafts:
@@ -31,13 +33,13 @@ class Drafts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, message: Outgoing, kept: bytes) -> int:
+    def add(self, message: Outgoing, kept: bytes, *, was_sent: bool = False) -> int:
         """Keep a message; its position in the order."""
         self._database.run(
-            "INSERT INTO drafts (id, room, sender, recipient, sent_at, alg, epoch, body, ciphertext)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO drafts (id, room, sender, recipient, sent_at, alg, epoch, body, ciphertext, was_sent)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             message.id, message.room, message.sender, message.recipient, message.sent_at, message.alg, message.epoch,
-            kept, bytes(message.ciphertext),
+            kept, bytes(message.ciphertext), was_sent,
         )  # fmt: skip
         (position,) = self._database.one("SELECT last_insert_rowid()")
         return int(position)
@@ -70,6 +72,12 @@ class Drafts:
             [(message.epoch, message.alg, bytes(message.ciphertext), message.id) for message in messages],
         )
 
+    def leave(self, *messages: MessageId) -> None:
+        """These may be on their way from now on."""
+        self._database.run_each(
+            "UPDATE drafts SET was_sent = 1 WHERE id = ? AND was_sent = 0", [(message,) for message in messages]
+        )
+
     def remove(self, *messages: MessageId) -> None:
         """Accepted, or given up."""
         self._database.run_each("DELETE FROM drafts WHERE id = ?", [(message,) for message in messages])
@@ -91,7 +99,7 @@ class Drafts:
 
 def _draft(
     position: int, id_: MessageId, room: RoomId, sender: UserId, recipient: UserId | None, sent_at: int, alg: str, epoch: int,
-    ciphertext: bytes, kept: bytes,
+    ciphertext: bytes, kept: bytes, was_sent: int,
 ) -> Draft:  # fmt: skip
     message = Outgoing(id_, room, sender, recipient, sent_at, alg, epoch, Ciphertext(ciphertext))
-    return Draft(position, message, kept)
+    return Draft(position, message, kept, bool(was_sent))

@@ -1,10 +1,11 @@
 """What the client does when a server, or what is between them, misbehaves (docs/protocol.md §4.3, §4.4)."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
-from client import Client, Message, MessageFailed, State
+from client import Client, Message, MessageFailed, SendRefused, State
 from client.protocol.ids import RoomId
 from tests.cast import until
 from tests.client.plain import Plain
@@ -241,6 +242,44 @@ class TestSending:
 
         failed = await anext(event async for event in news if isinstance(event, MessageFailed))
         assert failed.message == id_
+
+    @pytest.mark.parametrize("restarts", [False, True])
+    async def test_an_id_that_may_be_stored_is_not_given_up_for_another(self, script, bob, tmp_path, restarts):
+        first = await script.socket()
+        await first.welcomes()
+        (id_,) = bob.queue(ROOM, b"1")
+        await first.hears("send")
+        await first.hangs_up(1012)
+        if restarts:
+            await bob.close()
+
+        async with Client(script.url, tmp_path / "bob.db", sealer=Plain()) if restarts else nullcontext(bob) as again:
+            news = again.events()
+            if restarts:
+                again.connect()
+            second = await script.socket()
+            await second.welcomes()
+            (sent,) = (await second.hears("send"))["messages"]
+            await second.refuses(sent, "invalid", 400, field="id", server_time=1)
+
+            failed = await anext(event async for event in news if isinstance(event, MessageFailed))
+            assert (failed.message, failed.problem.code) == (id_, "invalid")
+
+    async def test_an_id_is_given_up_for_another_once(self, script, bob):
+        news = bob.events()
+        socket = await script.socket()
+        await socket.welcomes()
+        (id_,) = bob.queue(ROOM, b"1")
+        for _ in range(2):
+            (sent,) = (await socket.hears("send"))["messages"]
+            await socket.refuses(sent, "invalid", 400, field="id", server_time=1)
+
+        failed = await anext(event async for event in news if isinstance(event, MessageFailed))
+        assert failed.message == sent["id"] != id_
+        with pytest.raises(SendRefused):
+            await bob.accepted(id_)
+        assert bob.discard(id_)
+        assert bob.failed() == []
 
     async def test_a_message_as_it_was_composed(self, script, bob):
         socket = await script.socket()

@@ -130,6 +130,43 @@ class TestARefusalForTheTimeBeing:
         assert outbox.next_at(now) == now + 0.25
 
 
+class TestARefusalOfAnIdsTime:
+    TOO_FAR = Problem("invalid", 400, more={"field": "id", "server_time": 5})
+
+    def test_it_asks_for_another_id_if_the_server_cannot_have_the_message(self):
+        outbox = an_outbox(1, 2)
+        first, second = outbox.take(0)
+
+        assert outbox.refused(first.id, self.TOO_FAR, now=0) is Verdict.RENEW
+        assert outbox.accepted(second.id)
+        assert len(outbox) == 0
+
+    def test_it_is_one_for_good_if_the_answer_to_an_earlier_attempt_may_be_what_was_lost(self):
+        outbox = an_outbox(1)
+        outbox.take(0)
+        outbox.disconnected()
+        (again,) = outbox.take(0)
+        assert outbox.refused(again.id, self.TOO_FAR, now=0) is Verdict.FAILED
+
+        outbox.add(2, outgoing(2))
+        (busy,) = outbox.take(0)
+        outbox.refused(busy.id, BUSY, now=0)
+        outbox.take(60)
+        assert outbox.refused(busy.id, self.TOO_FAR, now=60) is Verdict.FAILED
+
+        outbox.add(3, outgoing(3), was_sent=True)  # by an earlier process
+        (known,) = outbox.take(60)
+        assert outbox.refused(known.id, self.TOO_FAR, now=60) is Verdict.FAILED
+
+    def test_it_stops_the_message_with_its_room(self):
+        outbox = an_outbox(1)
+        (first,) = outbox.take(0)
+        outbox.stop(KITCHEN)
+
+        assert outbox.refused(first.id, self.TOO_FAR, now=0) is Verdict.STOPPED
+        assert not outbox.is_stuck
+
+
 class TestARefusalForGood:
     def test_it_ends_that_message_alone(self):
         outbox = an_outbox(1, 2)

@@ -5,9 +5,11 @@ import time
 
 import pytest
 
-from client import MessageFailed, Refused, SendRefused, SignedOut
+from client import MessageFailed, MessageRenewed, Refused, SendRefused, SignedOut
 from tests.cast import until
 from tests.client.conftest import has, live, numbered
+
+DAY_MS = 86_400_000
 
 
 async def test_every_device_of_both_gets_what_alice_sends(people):
@@ -122,6 +124,42 @@ async def test_a_clock_set_back_makes_no_message_late(people):
     await has(bob, room.id, b"0", b"90000", b"3000000")
     stamps = [message.sent_at for message in reversed(bob.messages(room.id))]
     assert stamps == sorted(set(stamps))
+    assert not any(message.refused for message in bob.messages(room.id))
+
+
+@pytest.mark.parametrize("carrier", ["socket", "rest"])
+async def test_what_waited_for_more_than_a_day_goes_under_another_id_in_its_order(people, carrier):
+    off_ms = -2 * DAY_MS
+    alice = await people.person("alice", carrier=carrier, now_ms=lambda: time.time_ns() // 1_000_000 + off_ms)
+    bob = await people.person("bob")
+    room = await alice.direct_room(bob.me.user)
+    await alice.disconnect()
+    news = alice.events()
+
+    ids = alice.queue(room.id, b"one", b"two")
+    off_ms = 0
+    alice.connect()
+
+    answers = [await alice.accepted(id_) for id_ in ids]
+    renewed = [await anext(event async for event in news if isinstance(event, MessageRenewed)) for _ in ids]
+    assert [(event.message, event.renewed) for event in renewed] == list(zip(ids, [answer.id for answer in answers]))
+    assert set(ids).isdisjoint(event.renewed for event in renewed)
+    await has(bob, room.id, b"one", b"two")
+    assert (alice.unsent(), alice.failed()) == ([], [])
+    assert not any(message.refused for message in bob.messages(room.id))
+
+
+async def test_a_clock_that_is_a_month_ahead_keeps_nobody_from_sending(people):
+    off_ms = 30 * DAY_MS
+    alice = await people.person("alice", now_ms=lambda: time.time_ns() // 1_000_000 + off_ms)
+    bob = await people.person("bob")
+    room = await alice.direct_room(bob.me.user)
+
+    await alice.send(room.id, b"from the future")
+    off_ms = 0
+    await alice.send(room.id, b"from now")
+
+    await has(bob, room.id, b"from the future", b"from now")
     assert not any(message.refused for message in bob.messages(room.id))
 
 

@@ -12,6 +12,7 @@ from client.protocol.ids import MessageId
 from client.protocol.inbox import Arrival
 from client.protocol.problems import Problem
 from client.store import Store
+from client.store.database import STEPS
 from client.store.mailbox import StoredMessage
 from tests.client.shapes import ALICE, BOB, GARDEN, KITCHEN, LAPTOP, PHONE, message_entry, outgoing
 
@@ -114,6 +115,25 @@ class TestDrafts:
         assert [draft.message.sent_at for draft in store.drafts.waiting()] == [3, 1, 2]
         store.drafts.remove(outgoing(3).id)
         assert [draft.message.sent_at for draft in store.drafts.waiting()] == [1, 2]
+
+    def test_they_note_what_may_have_left(self, store):
+        for number in (1, 2):
+            store.drafts.add(outgoing(number), b"body")
+        store.drafts.leave(outgoing(1).id)
+
+        assert [draft.was_sent for draft in store.drafts.waiting()] == [True, False]
+
+    def test_one_of_the_version_before_may_have_left(self, tmp_path):
+        path = tmp_path / "old.db"
+        with sqlite3.connect(path) as old:
+            old.executescript("".join(STEPS[:5]) + "PRAGMA user_version = 5;")
+            columns = "id, room, sender, sent_at, alg, epoch, body, ciphertext"
+            old.execute(f"INSERT INTO drafts ({columns}) VALUES ('m1', 'kitchen', 'alice', 1, 'a', 1, x'00', x'00')")
+        old.close()
+
+        store = Store(path)
+        assert [draft.was_sent for draft in store.drafts.waiting()] == [True]
+        store.close()
 
     def test_a_failed_one_is_kept_aside_with_its_reason(self, store):
         store.drafts.add(outgoing(1), b"body")

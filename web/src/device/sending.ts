@@ -14,7 +14,16 @@ import type { WireMessage } from "../protocol/frames";
 import type { MessageId, RoomId } from "../protocol/ids";
 import { Outbox, type Outgoing } from "../protocol/outbox";
 import { mayRetry, type Problem, problem } from "../protocol/problems";
-import { failMessage, findUnsent, markAccepted, outboxIn, outboxOf, removeUnsent } from "../store/outbox";
+import {
+  failMessage,
+  findUnsent,
+  markAccepted,
+  markLeaving,
+  outboxIn,
+  outboxOf,
+  removeUnsent,
+  renew,
+} from "../store/outbox";
 import type { OutboxRecord } from "../store/schema";
 import { Wake } from "./clock";
 import { closedBy } from "./gate";
@@ -68,7 +77,8 @@ export class Sender {
   private add(record: OutboxRecord): void {
     if (record.failed !== null || record.accepted || this.outbox.has(record.id) || this.texts.has(record.id)) return;
     this.texts.set(record.id, record);
-    this.outbox.add({ id: record.id, room: record.room, sentAt: record.sentAt, sealed: null });
+    const { id, room, sentAt, fresh } = record;
+    this.outbox.add({ id, room, sentAt, sealed: null }, !fresh);
   }
 
   /** There is a connection now. */
@@ -123,6 +133,7 @@ export class Sender {
       const generation = this.generations.get(room);
       const drafts = waiting.map(({ id, sentAt }) => ({ id, room, sentAt, text: this.texts.get(id)!.text }));
       const sealed = await this.parts.sealing.seal(drafts);
+      await this.leaving(waiting);
       if (generation !== this.generations.get(room)) continue;
       this.outbox.replace(
         room,
@@ -130,6 +141,17 @@ export class Sender {
       );
       this.wake.set();
     }
+  }
+
+  /** Noted before they go, because whoever finds them in the store after this tab cannot know whether they did. */
+  private async leaving(messages: readonly Outgoing[]): Promise<void> {
+    const fresh = messages.map(({ id }) => this.texts.get(id)).filter((record) => record?.fresh) as OutboxRecord[];
+    if (fresh.length === 0) return;
+    await markLeaving(
+      this.parts.db,
+      fresh.map(({ id }) => id),
+    );
+    for (const { fresh: _, ...record } of fresh) if (this.texts.has(record.id)) this.texts.set(record.id, record);
   }
 
   private async notSealed(room: RoomId, error: unknown): Promise<void> {
@@ -232,6 +254,9 @@ export class Sender {
       case "failed":
         await this.fail(record, refusal);
         break;
+      case "renew":
+        await this.renew(record, refusal.server_time as number);
+        break;
       case "stopped":
         await this.fail(record, await this.stoppedBy(record.room));
         break;
@@ -248,6 +273,15 @@ export class Sender {
   /** Under which epoch a message that waits (again) is sealed. */
   private epochOf({ room, id }: OutboxRecord): number {
     return this.outbox.waitingIn(room).find((message) => message.id === id)?.sealed?.epoch ?? 0;
+  }
+
+  /** Give a message another id and time. It goes behind what waits in its room, which would be late behind that time. */
+  private async renew({ id, room }: OutboxRecord, serverTime: number): Promise<void> {
+    const renewed = await renew(this.parts.db, id, serverTime);
+    this.texts.delete(id);
+    if (renewed !== null) this.add(renewed);
+    this.parts.bus.tell({ type: "outbox", room, settled: true });
+    this.seal(room);
   }
 
   private async fail(message: Outgoing | OutboxRecord, reason: Problem): Promise<void> {

@@ -12,6 +12,9 @@
  * A message can wait *unsealed*, because its room's epoch is not at hand. Neither it nor what is behind it goes before that.
  * And one under another epoch waits for the answers to those before it: if the server has outdated theirs, it must not overtake
  * them. Times in ms.
+ *
+ * A message whose id has a time that the server does not take needs another id. It gets one only if it has been sent no other time:
+ * what was sent before may be stored under the first one, and would be there twice.
  */
 
 import { Backoff } from "./backoff";
@@ -35,12 +38,14 @@ export type Verdict =
   | "repeat" // it stays in the outbox and goes again
   | "reseal" // it has to be sealed for another epoch first, under the same id
   | "accepted" // it had been accepted, in an earlier form
+  | "renew" // it needs another id, and no server has it under this one
   | "failed" // it will never be accepted
   | "stopped"; // it would go again, but its room is stopped
 
 interface Queued {
   message: Outgoing;
   sentAt: number | null; // the last time; null: never
+  wasSent: boolean; // before the last time, by whomever: the server may have it
   turnedAway: boolean; // on this connection, for the time being: the server waits for its repeat
 }
 
@@ -86,11 +91,11 @@ export class Outbox {
     return this.roomOf.has(message);
   }
 
-  /** Queue a message; `sentAt` grows in the order in which the user wrote. */
-  add(message: Outgoing): void {
+  /** Queue a message; `sentAt` grows in the order in which the user wrote. `wasSent`: an earlier tab may have sent it. */
+  add(message: Outgoing, wasSent = false): void {
     const lane = this.lanes.get(message.room) ?? new Lane();
     this.lanes.set(message.room, lane);
-    lane.waiting.push({ message, sentAt: null, turnedAway: false });
+    lane.waiting.push({ message, sentAt: null, wasSent, turnedAway: false });
     this.roomOf.set(message.id, message.room);
   }
 
@@ -108,6 +113,7 @@ export class Outbox {
         const size = sizeOf(item.message);
         if (taken.length > 0 && size > left) return taken;
         lane.waiting.shift();
+        item.wasSent ||= item.sentAt !== null;
         item.sentAt = now;
         lane.onTheWay.set(item.message.id, item);
         this.inFlight += 1;
@@ -144,6 +150,10 @@ export class Outbox {
     if (problem.code === "id_conflict" && "accepted_at" in problem) {
       this.leave(message);
       return "accepted";
+    }
+    if (isOutOfTime(problem) && !item.wasSent) {
+      this.leave(message);
+      return this.stopped.has(room) ? "stopped" : "renew";
     }
     if (!stale && !mayRetry(problem)) {
       this.leave(message);
@@ -275,6 +285,14 @@ export class Outbox {
     }
     return false;
   }
+}
+
+/**
+ * The id's time is too far from the server's: it waited for long, or the clock is wrong. That is looked at before what is stored is,
+ * so it does not say that the message is not stored.
+ */
+function isOutOfTime(problem: Problem): boolean {
+  return problem.code === "invalid" && problem.field === "id" && Number.isSafeInteger(problem.server_time);
 }
 
 /** At most this many bytes of a frame. */

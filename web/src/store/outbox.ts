@@ -3,29 +3,68 @@
 import type { MessageId, RoomId } from "../protocol/ids";
 import { messageId } from "../protocol/ids";
 import type { Problem } from "../protocol/problems";
-import type { Db } from "./db";
+import type { Db, Writing } from "./db";
 import type { OutboxRecord } from "./schema";
 import { valuesIn } from "./values";
 
+/** The server takes no id whose time is further from its own. */
+const DAY_MS = 86_400_000;
+const NAMES = ["outbox", "values", "marks"] as const;
+type Tx = Writing<[...typeof NAMES]>;
+
 /**
- * Keep a message. Its `sentAt` is later than that of every other message that this device ever wrote, in whichever tab, so it
- * orders them; and its id is made of that time, so an id orders them, too.
+ * Keep a message. Its `sentAt` is later than that of every other message of this device that a server has or may take, in whichever
+ * tab it was written, so it orders them; and its id is made of that time, so an id orders them, too.
  */
 export async function write(db: Db, room: RoomId, text: string, now: number): Promise<OutboxRecord> {
-  const random = crypto.getRandomValues(new Uint8Array(10));
-  const tx = db.transaction(["outbox", "values"], "readwrite");
-  const values = valuesIn(tx.objectStore("values"));
-  const sentAt = Math.max(now, ((await values.get("stamp")) ?? 0) + 1);
-  values.put("stamp", sentAt);
-  const id = messageId(sentAt, random);
-  const record: OutboxRecord = { order: orderOf(sentAt, id), id, room, sentAt, text, failed: null };
-  tx.objectStore("outbox").add(record);
+  const tx = db.transaction(NAMES, "readwrite") as Tx;
+  const record = await add(tx, { room, text, fresh: true }, now);
   await tx.done;
   return record;
 }
 
+/** The same message with another id and time, as the server has it `now`. Null if it does not wait any more. It is renewed once. */
+export async function renew(db: Db, id: MessageId, now: number): Promise<OutboxRecord | null> {
+  const tx = db.transaction(NAMES, "readwrite") as Tx;
+  const record = await tx.objectStore("outbox").index("id").get(id);
+  let renewed: OutboxRecord | null = null;
+  if (record !== undefined && record.failed === null) {
+    tx.objectStore("outbox").delete(record.order);
+    renewed = await add(tx, { room: record.room, text: record.text }, now);
+  }
+  await tx.done;
+  return renewed;
+}
+
+async function add(tx: Tx, what: Pick<OutboxRecord, "room" | "text" | "fresh">, now: number): Promise<OutboxRecord> {
+  const sentAt = await nextTime(tx, what.room, now);
+  valuesIn(tx.objectStore("values")).put("stamp", sentAt);
+  const id = messageId(sentAt, crypto.getRandomValues(new Uint8Array(10)));
+  const record: OutboxRecord = { ...what, order: orderOf(sentAt, id), id, sentAt, failed: null };
+  tx.objectStore("outbox").add(record);
+  return record;
+}
+
+/**
+ * What was stamped more than a day ahead, by a clock that was wrong, no server has taken or will take: it counts for nothing, or
+ * everything from then on would be refused with it.
+ */
+async function nextTime(tx: Tx, room: RoomId, now: number): Promise<number> {
+  const values = valuesIn(tx.objectStore("values"));
+  const stamp = (await values.get("stamp")) ?? 0;
+  const device = (await values.get("identity"))?.device;
+  const mark = device === undefined ? undefined : await tx.objectStore("marks").get([room, device]);
+  const untilThen = IDBKeyRange.bound([room, ""], [room, paddedOf(now + DAY_MS)]);
+  const last = await tx.objectStore("outbox").index("room").openCursor(untilThen, "prev");
+  return Math.max(now, stamp > now + DAY_MS ? 0 : stamp + 1, (mark?.sentAt ?? 0) + 1, (last?.value.sentAt ?? 0) + 1);
+}
+
+function paddedOf(sentAt: number): string {
+  return String(sentAt).padStart(15, "0");
+}
+
 function orderOf(sentAt: number, id: MessageId): string {
-  return `${String(sentAt).padStart(15, "0")} ${id}`;
+  return `${paddedOf(sentAt)} ${id}`;
 }
 
 /** What waits and what has failed, in the order of writing. */
@@ -39,6 +78,18 @@ export function outboxOf(db: Db, room: RoomId): Promise<OutboxRecord[]> {
 
 export function findUnsent(db: Db, id: MessageId): Promise<OutboxRecord | undefined> {
   return db.getFromIndex("outbox", "id", id);
+}
+
+/** These may be on their way from now on. */
+export async function markLeaving(db: Db, ids: readonly MessageId[]): Promise<void> {
+  const tx = db.transaction("outbox", "readwrite");
+  for (const id of ids) {
+    const record = await tx.store.index("id").get(id);
+    if (record === undefined) continue;
+    const { fresh: _, ...rest } = record;
+    tx.store.put(rest);
+  }
+  await tx.done;
 }
 
 /** Refused for good; it stays until the user discards it. */

@@ -45,6 +45,8 @@ export interface OutboxRecord {
   readonly room: RoomId;
   readonly sentAt: number;
   readonly text: string;
+  /** It has not been on its way under this id, so no server can have it. */
+  readonly fresh?: true;
   /** Null while it waits. */
   readonly failed: Problem | null;
   /** The server has it; it is here until its entry is. */

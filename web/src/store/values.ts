@@ -13,7 +13,7 @@ export interface Values {
   /** Missing beside an identity: the server has signed this device out. */
   tokens: Tokens;
   readReceipts: boolean;
-  /** The greatest `sent_at` that this device has given. */
+  /** The `sent_at` that this device has given last: the greatest, unless one was far ahead of the time (store/outbox.ts). */
   stamp: number;
   /** Every entry from `low` up to `stored` is here. */
   stored: number;

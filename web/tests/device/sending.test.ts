@@ -82,6 +82,87 @@ describe("a message that is refused", () => {
   });
 });
 
+describe("a message whose time is not the server's", () => {
+  const DAY = 86_400_000;
+
+  /** As the real server does, it takes no id whose time is more than a day from its own. */
+  function outOfTime(message: { id: string }): object | undefined {
+    const at = Number.parseInt(message.id.replace("-", "").slice(0, 12), 16);
+    const isOut = Math.abs(at - Date.now()) > DAY;
+    return isOut ? problem(400, "invalid", { field: "id", server_time: Date.now() }) : undefined;
+  }
+
+  async function writtenOffline(...written: [text: string, clockIsOff: number][]) {
+    on.server.refuse = outOfTime;
+    const { room, tab } = await aliceIn();
+    tab.close();
+    await eventually(() => on.server.online.length === 0);
+    const right = on.browser.clock;
+    for (const [text, off] of written) {
+      on.browser.clock = { ...right, now: () => Date.now() + off };
+      const offline = await Tab.open(on.browser, { begins: false });
+      await offline.device.send(room.id, text);
+      offline.close();
+    }
+    on.browser.clock = right;
+    return room;
+  }
+
+  test("because it waited for more than a day goes under another id, in its order", async () => {
+    const room = await writtenOffline(["one", -2 * DAY], ["two", -1.5 * DAY], ["three", 0]);
+    const { device } = await Tab.open(on.browser);
+    await eventually(() => on.server.stored.size === 3);
+    const { rows } = await device.timeline(room.id);
+    const sent = messages(await until(rows, (rows) => messages(rows).every(({ ticks }) => ticks === "sent")));
+    expect(sent.map(({ text }) => text).sort()).toEqual(["one", "three", "two"]);
+    const accepted = [...on.server.stored.values()];
+    const times = accepted.map((message) => message.sent_at);
+    expect(times).toEqual([...times].sort());
+    const bodies = accepted.map((message) => body(message));
+    expect(bodies.indexOf("one")).toBeLessThan(bodies.indexOf("two"));
+  });
+
+  test("because the clock was a month ahead does not hold up what is written when it is right again", async () => {
+    await writtenOffline(["from the future", 30 * DAY], ["from now", 0]);
+    await Tab.open(on.browser);
+    await eventually(() => on.server.stored.size === 2);
+  });
+
+  test("because the clock is a month ahead goes under the server's", async () => {
+    on.browser.clock = { ...on.browser.clock, now: () => Date.now() + 30 * DAY };
+    on.server.refuse = outOfTime;
+    const { room, device } = await aliceIn();
+    for (const text of ["one", "two", "three"]) await device.send(room.id, text);
+    await eventually(() => on.server.stored.size === 3);
+    expect([...on.server.stored.values()].map((message) => body(message))).toEqual(["one", "two", "three"]);
+  });
+
+  test.each(["connection", "tab"])("but that an earlier %s may have carried has failed", async (earlier) => {
+    const { room, tab, device } = await aliceIn();
+    on.server.answers = false;
+    const id = await device.send(room.id, "Did it come?");
+    await eventually(() => on.server.sends().length === 1);
+    on.server.answers = true;
+    on.server.refuse = () => problem(400, "invalid", { field: "id", server_time: Date.now() + 2 * DAY });
+    if (earlier === "tab") tab.close();
+    else on.server.dropSockets();
+
+    const again = earlier === "tab" ? await Tab.open(on.browser) : tab;
+    const { rows } = await again.device.timeline(room.id);
+    const [row] = messages(await until(rows, (rows) => messages(rows)[0]?.ticks === "failed"));
+    expect(row).toMatchObject({ id, refused: { code: "invalid", canSendAgain: true } });
+    expect(new Set(on.server.sends().map((message) => message.id))).toEqual(new Set([id]));
+  });
+
+  test("is not renewed again and again by a server that says so each time", async () => {
+    const { room, device, timeline } = await aliceIn();
+    on.server.refuse = () => problem(400, "invalid", { field: "id", server_time: Date.now() });
+    await device.send(room.id, "Never");
+    await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed");
+    expect(on.server.sends()).toHaveLength(2);
+  });
+});
+
 describe("a message that cannot be sealed", () => {
   test("waits while the reason may pass", async () => {
     const { room, tab, device, timeline } = await aliceIn();
@@ -119,7 +200,7 @@ describe("a message that cannot be sealed", () => {
       }
       sealing.refusal = null;
       await vi.advanceTimersByTimeAsync(2_000);
-      expect(sender.take(0)).toHaveLength(1);
+      await vi.waitUntil(() => sender.take(0).length === 1);
       sender.end();
     } finally {
       vi.useRealTimers();
@@ -173,6 +254,7 @@ describe("to somebody who is blocked, or blocks", () => {
     const [row] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.ticks === "failed"));
     expect(row?.refused).toMatchObject({ reason: "blocked", canSendAgain: false });
 
+    await until(device.rooms, (rooms) => rooms[0]?.closed === "blocked-by-peer");
     tab.sealing.refusal = null;
     on.server.relate("alice", "bob", { blocked_by: false });
     await until(device.rooms, (rooms) => rooms[0]?.closed === null);

@@ -142,6 +142,44 @@ describe("a refusal for the time being", () => {
   });
 });
 
+describe("a refusal of an id's time", () => {
+  const LATE = problem("invalid", 400, "", { field: "id", server_time: 5 });
+
+  test("asks for another id, if the server cannot have the message", () => {
+    const outbox = anOutbox(1, 2);
+    const [first, second] = outbox.take(0);
+    expect(outbox.refused(first!.id, LATE, 0)).toBe("renew");
+    expect(outbox.accepted(second!.id)).toBe(true);
+    expect(outbox.size).toBe(0);
+  });
+
+  test("is one for good, if the answer to an earlier attempt may be what was lost", () => {
+    const outbox = anOutbox(1);
+    outbox.take(0);
+    outbox.disconnected();
+    const [again] = outbox.take(0);
+    expect(outbox.refused(again!.id, LATE, 0)).toBe("failed");
+
+    outbox.add(outgoing(2));
+    const [busy] = outbox.take(0);
+    outbox.refused(busy!.id, BUSY, 0);
+    outbox.take(60_000);
+    expect(outbox.refused(busy!.id, LATE, 60_000)).toBe("failed");
+
+    outbox.add(outgoing(3), true); // by an earlier tab
+    outbox.take(60_000);
+    expect(outbox.refused(outgoing(3).id, LATE, 60_000)).toBe("failed");
+  });
+
+  test("stops it with its room", () => {
+    const outbox = anOutbox(1);
+    const [first] = outbox.take(0);
+    outbox.stop(KITCHEN);
+    expect(outbox.refused(first!.id, LATE, 0)).toBe("stopped");
+    expect(outbox.isStuck).toBe(false);
+  });
+});
+
 describe("a refusal for good", () => {
   test("ends that message alone", () => {
     const outbox = anOutbox(1, 2);

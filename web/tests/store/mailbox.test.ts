@@ -275,6 +275,25 @@ describe("receipts", () => {
   });
 });
 
+describe("what is written after a clock that was wrong", () => {
+  const DAY = 86_400_000;
+  const MONTH = 30 * DAY;
+  const written = async (now: number) => (await write(db, KITCHEN, "x", now)).sentAt;
+
+  test("gets the time that it is now, if the wrong one was ahead by more than a day", async () => {
+    const times = [];
+    for (const now of [MONTH, 1_000, 1_000, 500]) times.push(await written(now));
+    expect(times).toEqual([MONTH, 1_000, 1_001, 1_002]);
+  });
+
+  test("gets a later time than what the server took in its room before", async () => {
+    const mark = { room: KITCHEN, device: BOBS, sentAt: MONTH, message: message(1) };
+    await keep([messageEntry(1, { sender: BOB, device: BOBS, sent_at: MONTH })], { marks: [mark] });
+    expect(await written(MONTH + 5)).toBe(MONTH + 5);
+    expect(await written(1_000)).toBe(MONTH + 1);
+  });
+});
+
 test("what is written gets times that only grow, whatever the clock does", async () => {
   const times = [];
   for (const now of [1_000, 1_000, 500, 2_000]) times.push((await write(db, KITCHEN, "x", now)).sentAt);

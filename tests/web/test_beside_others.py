@@ -86,6 +86,7 @@ async def test_two_devices_that_want_different_things_are_asked(people, another_
         await device.goes_to("#/contacts")
 
     # Without a network the laptop asks Alice to be a contact; meanwhile the other browser blocks her.
+    await expect(new_contact(laptop)).to_be_visible()
     await laptop.is_kept()
     await laptop.context.set_offline(True)
     await asks(laptop, alice)
@@ -105,9 +106,14 @@ async def test_two_devices_that_want_different_things_are_asked(people, another_
     await laptop.is_told("Blocked")
 
 
+def new_contact(device):
+    """Where the contacts ask for a name."""
+    return device.page.get_by_role("textbox", name="User name of a new contact")
+
+
 async def asks(device, peer):
     """Presses, in the contacts, to have somebody as a contact."""
-    await device.page.get_by_role("textbox", name="User name of a new contact").fill(peer.username)
+    await new_contact(device).fill(peer.username)
     await device.button("Ask to be a contact").click()
 
 

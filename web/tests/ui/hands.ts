@@ -59,10 +59,23 @@ export async function fill(label: Words, text: string): Promise<void> {
 /** Waits until that can be seen, or heard. */
 export async function look(what: Words): Promise<void> {
   const text = said(what);
+  await until(text, () => reads(text));
+}
+
+/** Scrolls the conversation up from its end until this is there: what is drawn meanwhile may have put it back at its end. */
+export async function scrollUp(by: number, what: Words): Promise<void> {
+  const text = said(what);
   await until(text, () => {
-    const all = scope();
-    return (
-      all.textContent?.includes(text) || [...all.querySelectorAll("[aria-label]")].some((one) => nameOf(one) === text)
-    );
+    const list = document.querySelector<HTMLElement>(".timeline");
+    const end = list === null ? 0 : list.scrollHeight - list.clientHeight;
+    if (list !== null && list.scrollTop > end - by) list.scrollTop = end - by;
+    return reads(text);
   });
+}
+
+function reads(text: string): boolean {
+  const all = scope();
+  return (
+    all.textContent?.includes(text) || [...all.querySelectorAll("[aria-label]")].some((one) => nameOf(one) === text)
+  );
 }

@@ -9,7 +9,7 @@ import type { Connection, Notice, Question, Restoring } from "../../src/messenge
 import { Refusal } from "../../src/messenger";
 import type { RoomId } from "../../src/protocol/ids";
 import { open } from "../../src/ui/dialogs";
-import { click, fill, frame, look, pick } from "./hands";
+import { click, fill, frame, look, pick, scrollUp } from "./hands";
 import { id, KEY, type MessageRow } from "./script";
 import type { World } from "./world";
 
@@ -190,9 +190,7 @@ export function scenesOf({ messenger, bob, choir, long, rooms }: World): Readonl
       act: async () => {
         await look("Note 400");
         for (let drawn = 0; drawn < 12; drawn += 1) await frame(); // until it stands at its end
-        const list = document.querySelector<HTMLElement>(".timeline");
-        if (list !== null) list.scrollTop -= 4_000;
-        await look((w) => w.conversation.jumpNewest);
+        await scrollUp(4_000, (w) => w.conversation.jumpNewest);
       },
     },
     arabic: { at: room(rooms.noor) },

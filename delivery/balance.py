@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-# Nothing is done below this many times the mean; once something is, it goes on down to the second one.
+# Nothing is done below this many times the mean; once something is, it goes on down to the second one. A group that cannot
+# be relieved counts no longer, and it begins anew with the others.
 WORTH: Final = 1.2
 ENOUGH: Final = 1.05
 ONE_GROUP: Final = (
@@ -69,22 +70,29 @@ def plan(queues: Collection[Line], loads: Mapping[int, float], served: Collectio
 
     at = dict(home)
     reasons = (f"the groups carry {mean:.1f}/s on average, the fullest {max(before.values()):.1f}/s",)
-    while True:
-        full = max(carried, key=lambda group: (carried[group], -group))
-        empty = min(carried, key=lambda group: (carried[group], group))
-        if carried[full] <= ENOUGH * mean:
+    # Those that nothing keeps from sharing what they carry, and from which multiple of their mean on it is done.
+    sharing, least = set(carried), WORTH
+    while len(sharing) > 1:
+        mean = sum(carried[group] for group in sharing) / len(sharing)
+        full = max(sharing, key=lambda group: (carried[group], -group))
+        empty = min(sharing, key=lambda group: (carried[group], group))
+        if carried[full] <= least * mean:
             break
         gap = carried[full] - carried[empty]
         # Half the gap would make the two alike; whatever is less than the gap makes the fuller of them less full.
         theirs = [slot for slot, line in at.items() if line.group == full]
         fitting = [slot for slot in theirs if LEAST_SHARE * mean <= loads.get(slot, 0.0) <= MOST_OF_GAP * gap]
         if not fitting:
+            # It keeps what it has; the others may still relieve each other.
             reasons += (_no_better(full, theirs, loads),)
-            break
+            sharing.remove(full)
+            least = WORTH
+            continue
         slot = min(fitting, key=lambda slot: (abs(gap / 2 - loads[slot]), slot))
         at[slot] = _emptiest(empty, free, at, loads)
         carried[full] -= loads[slot]
         carried[empty] += loads[slot]
+        least = ENOUGH
     steps = tuple(
         Step(slot, home[slot].name, line.name, loads[slot]) for slot, line in sorted(at.items()) if home[slot] != line
     )

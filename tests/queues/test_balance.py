@@ -63,6 +63,27 @@ def test_a_slot_that_is_too_much_alone_is_named():
     assert "isolate" in made.reasons[-1]
 
 
+def test_one_slot_that_is_too_much_does_not_keep_the_others_from_being_shared():
+    queues = lines((0, [0]), (1, range(1, 11)), (2, [11]))
+    loads = {0: 100.0} | dict.fromkeys(range(1, 11), 6.0) | {11: 5.0}
+
+    made = plan(queues, loads, served={0, 1, 2})
+
+    assert {(step.source, step.target) for step in made.steps} == {("recipients.01", "recipients.02")}
+    assert made.after == carried(queues, loads, made.steps)
+    # Of what these two carry, 65, each has its half but for one slot.
+    assert max(made.after[1], made.after[2]) <= 32.5 + 6
+    assert any("slot 0 alone carries 100.0/s" in reason for reason in made.reasons)
+
+
+def test_what_is_left_beside_such_a_slot_is_moved_only_if_it_is_worth_it():
+    queues = lines((0, [0]), (1, [1, 2]), (2, [3, 4]))
+
+    made = plan(queues, {0: 100.0, 1: 11.0, 2: 11.0, 3: 10.0, 4: 10.0}, served={0, 1, 2})
+
+    assert made.steps == ()
+
+
 def test_small_differences_are_left_alone():
     queues = lines((0, [1, 2]), (1, [3, 4]))
 

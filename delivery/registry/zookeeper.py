@@ -27,6 +27,8 @@ from delivery.registry.zookeeper_session import Node, Session, Transaction, fact
 SLOTS = 256
 TRIES = 30
 SWEEP_S = 30.0
+# So many nodes are taken away by one question.
+AT_ONCE = 100
 BASE = ("/hosts", "/drains", "/routes", "/sent", "/turns")
 
 
@@ -110,10 +112,12 @@ class ZooKeeperRegistry:
 
     def _tidy(self) -> None:
         """Forget who was sent and did not come; now and then, what dead hosts have left."""
-        now, over = time.monotonic(), []
-        while self._sent and self._sent[0][0] <= now:
-            over.append(self._sent.popleft()[1])
-        self._session.delete(over)
+        now = time.monotonic()
+        while over := self._over(now):
+            self._session.delete(over)
+            # Not before: what could not be deleted counts for as long as our session, and must be tried again.
+            for _ in over:
+                self._sent.popleft()
         if now - self._swept > SWEEP_S:
             self._swept = now
             noted = self._session.children(["/routes", "/sent", "/drains"])
@@ -122,6 +126,16 @@ class ZooKeeperRegistry:
             for kind, names in zip(("routes", "sent", "drains"), noted, strict=True):
                 for name in set(names) - set(live):
                     self._session.delete_tree(f"/{kind}/{name}")
+
+    def _over(self, now: float) -> list[str]:
+        """Those to be forgotten by now, a few of them. By their places: other threads add behind them meanwhile."""
+        found: list[str] = []
+        for place in range(min(len(self._sent), AT_ONCE)):
+            due, path = self._sent[place]
+            if due > now:
+                break
+            found.append(path)
+        return found
 
     # --- routes --------------------------------------------------------------------------------------------------------
 

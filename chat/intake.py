@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import psycopg2
 
@@ -21,6 +20,7 @@ from chat.roster import Checked, Roster, Rosters
 from delivery import wake
 from delivery.acks import AckBook
 from delivery.blocks import deaf_pairs_sql
+from delivery.lane import Lane
 from delivery.pending import NewPending, add_sql
 from kernel import metrics
 from kernel.batching import Committer, Stopped
@@ -33,20 +33,6 @@ from messages.kinds import Kind
 from messages.log import NewMessage, Stored
 
 logger = logging.getLogger(__name__)
-
-
-class Lane(Protocol):
-    """Where sends come from and answers go: one socket or one POST. Order is kept within a lane."""
-
-    # room → id of the send that was refused for the time being; touched by the committer only.
-    refused: dict[str, str]
-    # The same for sends that never reached the committer; touched by the submitting thread only.
-    turned_away: dict[str, str]
-    # room → the newest epoch under which a send was refused as outdated; touched by the committer only.
-    outdated: dict[str, int]
-
-    def answered(self, answers: "Sequence[Answer]") -> None:
-        """Called in the committer's thread, after the commit."""
 
 
 @dataclass(slots=True)

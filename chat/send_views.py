@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chat import sender
-from chat.intake import Answer
+from delivery.lane import Answered
 from kernel.errors import InvalidInput, UnknownField
 from kernel.limits import BODY_BYTES, POST_MESSAGES
 from kernel.schema import problems
@@ -104,7 +104,7 @@ class Messages(APIView):
         return Response(orjson.Fragment(answer.text or ""))
 
 
-def _result(answer: Answer) -> dict[str, Any]:
+def _result(answer: Answered) -> dict[str, Any]:
     if answer.error is not None:
         return {"id": answer.id or None, "status": answer.error.status, "error": answer.error.problem()}
     return {"id": answer.id, "status": 200, "message": orjson.Fragment(answer.text or "")}

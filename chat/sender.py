@@ -11,7 +11,8 @@ from uuid import UUID
 from django.conf import settings
 
 from chat import drafts
-from chat.intake import Answer, Intake, Lane, Submission
+from chat.intake import Answer, Intake, Submission
+from delivery.lane import Answered, Lane
 from kernel import metrics, rates
 from kernel.errors import DomainError, InvalidInput, TooManyRequests, Unavailable
 from kernel.ids import now_ms
@@ -50,7 +51,7 @@ def submit(
     return refused
 
 
-def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
+def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answered]:
     """Send these from a request's thread; answers in the order of `messages`, after the commit.
 
     Raises `Unavailable` when this process does not take sends now, `TooManyRequests` over the device's rate.
@@ -71,19 +72,17 @@ def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answer]:
     return lane.wait(ANSWER_S)
 
 
-class Post:
+class Post(Lane):
     """The lane of one POST: its answers by place, and an event when the last has come."""
 
     def __init__(self, count: int) -> None:
-        self.refused: dict[str, str] = {}
-        self.turned_away: dict[str, str] = {}
-        self.outdated: dict[str, int] = {}
+        super().__init__()
         self._count = count
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, Answered] = {}
         self._lock = threading.Lock()
         self._complete = threading.Event()
 
-    def take(self, answers: Sequence[Answer]) -> None:
+    def take(self, answers: Sequence[Answered]) -> None:
         """Note answers; `ref` is the place."""
         with self._lock:
             for answer in answers:
@@ -93,7 +92,7 @@ class Post:
 
     answered = take
 
-    def wait(self, seconds: float) -> list[Answer]:
+    def wait(self, seconds: float) -> list[Answered]:
         """All answers, in order. Raises `Unavailable` after `seconds`: what is stored by then stays so, the same ids will be answered."""
         if not self._complete.wait(seconds):
             raise Unavailable(retry_after=1)

@@ -24,6 +24,7 @@ from delivery import blocks, consumers, pending, registry
 from delivery.acks import AckBook, Receipts
 from delivery.frames import CloseCode
 from delivery.host import Host
+from delivery.lane import Lane
 from delivery.registry import Facts
 from delivery.services import Surroundings
 from kernel import metrics, ports
@@ -60,7 +61,7 @@ class Services:
         """See `services.Services.welcome`."""
         await self._in_orm(_welcome, user, device, client_name, client_version)
 
-    def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None) -> list[Answer]:
+    def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None) -> list[Answer]:
         """See `services.Services.submit`."""
         return sender.submit(self._intake, messages, user=user, device=device, lane=lane, ref=ref)
 

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from delivery import blocks, doors, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
-from delivery.lane import Lane
-from delivery.services import Answered, Surroundings
+from delivery.lane import Answered, Lane
+from delivery.services import Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
 from kernel import metrics, rates
 from kernel.entries import Entry
@@ -279,7 +279,7 @@ class SocketConsumer(Lane):
     # --- answers of the intake -------------------------------------------------------------------------------------------
 
     def answered(self, answers: Sequence[Answered]) -> None:
-        """See `chat.intake.Lane.answered`: called in the committer's thread, after the commit."""
+        """See `Lane.answered`: called in the committer's thread, after the commit."""
         self._around.services.call_soon(lambda: self._answer(answers, flush=True))
 
     def _answer(self, answers: Sequence[Answered], *, flush: bool = False) -> None:

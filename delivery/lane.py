@@ -1,33 +1,51 @@
-"""The order of one socket's sends: whoever was turned away is repeated before later sends of its room (docs/protocol.md §4.4)."""
+"""Where sends come from and answers go, and in which order: whoever was turned away is repeated before later sends of its room
+(docs/protocol.md §4.4)."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeGuard
+
+from delivery.frames import UUID_TEXT
+from kernel.errors import DomainError
 
 # In how many rooms sends of one socket may wait for one that was over the rate, before it is hung up.
 TURNED_AWAY_ROOMS = 1_000
 
 
-class Lane:
-    """What a socket keeps as a lane of chat.intake; it adds `answered` itself.
+class Answered(Protocol):
+    """What the sender service says of one send; see chat.intake.Answer."""
 
-    A base and no part of it, so that no socket waits for the cycle collector.
-    """
+    id: str
+    ref: str | None
+    text: str | None
+    error: DomainError | None
+
+
+class Lane:
+    """One socket or one POST, within which order is kept: a base and no part of it, so that no socket waits for the cycle collector."""
 
     def __init__(self) -> None:
-        # By room; see chat.intake.Lane.
+        # Room → id of the send that was refused for the time being; touched by the committer only.
         self.refused: dict[str, str] = {}
+        # The same for sends that never reached the committer; touched by the submitting thread only.
         self.turned_away: dict[str, str] = {}
+        # Room → the newest epoch under which a send was refused as outdated; touched by the committer only.
         self.outdated: dict[str, int] = {}
+
+    def answered(self, answers: Sequence[Answered]) -> None:
+        """Called in the committer's thread, after the commit."""
+        raise NotImplementedError
 
     def turn_away(self, raw: Any) -> dict[str, str]:
         """Over the rate: as behind any refusal for the time being, later sends in its room wait for this one.
 
-        Answers the fields that name it in the refusal; none if it has no id and room.
+        Answers the fields that name it in the refusal. What has no id or no room can never be repeated rightly: nobody waits for it.
         """
-        named = isinstance(raw, dict) and isinstance(raw.get("id"), str) and isinstance(raw.get("room"), str)
-        if not named:
+        id, room = (raw.get("id"), raw.get("room")) if isinstance(raw, dict) else (None, None)
+        if not _is_id(id):
             return {}
-        self.turned_away.setdefault(raw["room"][:36], raw["id"][:36])
-        return {"id": raw["id"][:36]}
+        if _is_id(room):
+            self.turned_away.setdefault(room, id)
+        return {"id": id}
 
     @property
     def is_stuck(self) -> bool:
@@ -42,3 +60,7 @@ class Lane:
         return len(self.turned_away) > TURNED_AWAY_ROOMS or any(
             refused.get(room, id) != id for room, id in self.turned_away.items()
         )
+
+
+def _is_id(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and UUID_TEXT.fullmatch(value) is not None

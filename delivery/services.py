@@ -7,17 +7,8 @@ from uuid import UUID
 
 from delivery.acks import AckBook
 from delivery.host import Host
+from delivery.lane import Answered, Lane
 from kernel.database import Readers
-from kernel.errors import DomainError
-
-
-class Answered(Protocol):
-    """What the sender service says of one send; see chat.intake.Answer."""
-
-    id: str
-    ref: str | None
-    text: str | None
-    error: DomainError | None
 
 
 class Services(Protocol):
@@ -30,7 +21,7 @@ class Services(Protocol):
         """Note that the device is here. Raises `Unauthenticated` (revoked) or a 403 (suspended)."""
 
     def submit(
-        self, messages: Sequence[Any], *, user: str, device: str, lane: Any, ref: str | None
+        self, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None
     ) -> Sequence[Answered]:
         """Check and queue sends; answers those that are refused at once, the others come to `lane.answered`."""
 

@@ -1,6 +1,9 @@
 """A socket on which a send waits for one that itself waits for the first: it is ended, and the next begins in order."""
 
 import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -8,7 +11,7 @@ from chat import sender
 from delivery.consumers import SocketConsumer
 from delivery.frames import CloseCode, Send
 from kernel import rates
-from kernel.limits import RATES
+from kernel.limits import RATES, Rate
 from tests.delivery import depot
 from tests.delivery.depot import FragileSession, direct_room, message, person
 
@@ -29,21 +32,39 @@ class Around:
         self._loop.call_soon_threadsafe(callback)
 
 
-async def test_a_refused_send_behind_which_a_later_one_was_over_the_rate_ends_the_socket():
-    session = FragileSession("intake")
+@asynccontextmanager
+async def sending(session):
+    """Alice's socket and her room with Bob; what the socket is told is in `socket.told`."""
     alice, bob = await asyncio.to_thread(lambda: (person("alice"), person("bob")))
     room = await asyncio.to_thread(direct_room, alice, bob)
-    told = []
 
     async def tell(event):
-        told.append(event)
+        socket.told.append(event)
 
     with depot.intake(session) as intake:
         socket = SocketConsumer()
+        socket.told = []
         socket.user, socket.device = alice.id, alice.devices[0]
         socket._around, socket._send = Around(intake, asyncio.get_running_loop()), tell
         socket._send_rate = rates.Bucket(RATES["send"])
         socket._refused_frame_rate = rates.Bucket(RATES["refused_frame"])
+        yield socket, room
+
+
+async def told(socket, kind):
+    """Every frame of this type that the socket was told, once there is one."""
+    async with asyncio.timeout(10):
+        while True:
+            await socket.flush()
+            frames = [json.loads(event["text"]) for event in socket.told if event["type"] == "websocket.send"]
+            if found := [frame for frame in frames if frame["type"] == kind]:
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def test_a_refused_send_behind_which_a_later_one_was_over_the_rate_ends_the_socket():
+    session = FragileSession("intake")
+    async with sending(session) as (socket, room):
         session.fail((0, "before"), (0, "before"))
 
         socket._submit(Send([message(room)], "first"))
@@ -51,6 +72,25 @@ async def test_a_refused_send_behind_which_a_later_one_was_over_the_rate_ends_th
             socket._submit(Send([message(room) for _ in range(100)], "later"))
 
         async with asyncio.timeout(10):
-            while not any(event["type"] == "websocket.close" for event in told):
+            while not any(event["type"] == "websocket.close" for event in socket.told):
                 await asyncio.sleep(0.01)
-    assert told[-1] == {"type": "websocket.close", "code": CloseCode.RATE_LIMITED}
+    assert socket.told[-1] == {"type": "websocket.close", "code": CloseCode.RATE_LIMITED}
+
+
+@pytest.mark.parametrize("broken", [{"id": "abc"}, {"id": 7}, {"room": "x"}])
+async def test_nobody_waits_for_a_send_over_the_rate_that_can_never_be_repeated(broken):
+    async with sending(FragileSession("intake")) as (socket, room):
+        socket._send_rate = rates.Bucket(Rate(burst=1, per_second=0.001))
+        socket._send_rate.take(1, time.monotonic())
+        socket._submit(Send([message(room) | broken], "broken"))
+        (refused,) = await told(socket, "error")
+        assert refused["problem"]["code"] == "rate_limited"
+        assert ("id" in refused["problem"]) == ("id" not in broken)
+        socket._send_rate = rates.Bucket(RATES["send"])
+
+        good = message(room)
+        socket._submit(Send([good], "good"))
+
+        ((accepted,),) = [frame["messages"] for frame in await told(socket, "accepted")]
+        assert accepted["id"] == good["id"]
+        assert not socket.turned_away

@@ -206,13 +206,14 @@ def create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
     Raises `NotFound`, `KeysMissing`, `DeviceNotListed`, `EpochExists`, `MembersChanged`, `UserkeysChanged`, `Blocked`,
     `InvalidInput`, `TooManyRequests`.
     """
+    # Looked at before it is locked: a stranger must not be able to hold up a room.
+    room = _threads.call(_room_of_member, by, room_id)
+    # Not in there: what is called again must not count again.
+    take_turn(room_id, by, device, is_early=room.epoch > 0 and not room.stale)
     return _threads.call(_create, by, device, room_id, new)
 
 
 def _create(by: UUID, device: UUID, room_id: UUID, new: NewEpoch) -> int:
-    # Looked at before it is locked: a stranger must not be able to hold up a room.
-    room = _room_of_member(by, room_id)
-    take_turn(room_id, by, device, is_early=room.epoch > 0 and not room.stale)
     with transaction.atomic():
         (room,) = Room.objects.raw(ROOM, [room_id])
         members, true = userkeys.lines_of(MEMBERS, room_id)

@@ -14,8 +14,6 @@ from uuid import UUID
 
 import psycopg2
 from django.conf import settings
-from django.db import connection
-from django.db.utils import InterfaceError, OperationalError
 
 from accounts import devices, revocations, tokens, users
 from chat import sender
@@ -28,8 +26,9 @@ from delivery.lane import Lane
 from delivery.registry import Facts
 from delivery.services import Surroundings
 from kernel import metrics, ports
-from kernel.database import Cursor, Readers, Session, is_lost
+from kernel.database import Cursor, Readers, Session
 from kernel.errors import NotFound
+from kernel.kept import with_kept_connection
 from kernel.limits import PENDING_AGE_S, RECEIPTS_MS
 from messages import late, receipts
 
@@ -107,22 +106,11 @@ class Services:
                 logger.exception("a socket's answers were lost; the others go on")
 
     async def _in_orm(self, fn: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._orm, _with_connection, fn, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._orm, with_kept_connection, fn, *args)
 
     def close(self) -> None:
         """Let the threads end."""
         self._orm.shutdown(wait=False, cancel_futures=True)
-
-
-def _with_connection(fn: Callable[..., Any], *args: Any) -> Any:
-    """Call with this thread's Django connection, which stays open between calls and is opened again when it was lost."""
-    try:
-        return fn(*args)
-    except (OperationalError, InterfaceError) as error:
-        connection.close()
-        if error.__cause__ is not None and not is_lost(error.__cause__):
-            raise
-        return fn(*args)
 
 
 def _welcome(user: UUID, device: UUID, client_name: str, client_version: str) -> None:

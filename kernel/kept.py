@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+from psycopg2.errors import DeadlockDetected
+
+from kernel.database import is_lost
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,13 +24,21 @@ class KeptConnections:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` in one of the threads; again when the connection was lost, so the second time must be harmless."""
-        return self._pool.submit(lambda: _twice(fn, *args, **kwargs)).result()
+        """Call `fn` in one of the threads, as `with_kept_connection` does."""
+        return self._pool.submit(lambda: with_kept_connection(fn, *args, **kwargs)).result()
 
 
-def _twice(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def with_kept_connection(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call with this thread's Django connection, which stays open between calls; again when it was lost or a deadlock was broken.
+
+    The second time must be harmless. What ran out of time is not asked again: whoever waits would wait twice as long.
+    """
     try:
         return fn(*args, **kwargs)
-    except (OperationalError, InterfaceError):
-        connection.close()
+    except (OperationalError, InterfaceError) as error:
+        # Without a cause it is Django that says so: the connection is closed.
+        if error.__cause__ is None or is_lost(error.__cause__):
+            connection.close()
+        elif not isinstance(error.__cause__, DeadlockDetected):
+            raise
         return fn(*args, **kwargs)

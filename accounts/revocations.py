@@ -17,7 +17,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -53,8 +53,8 @@ _SELECT: Final = """
 _TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 Id = TypeVar("Id", DeviceId, UserId)
-Callback = Callable[[DeviceId], None]
-UserCallback = Callable[[UserId], None]
+Callback = Callable[[Collection[DeviceId]], None]
+UserCallback = Callable[[Collection[UserId]], None]
 
 
 class Revocations:
@@ -81,9 +81,10 @@ class Revocations:
         return user_id in self._suspended
 
     def subscribe(self, callback: Callback) -> None:
-        """Have `callback` called once for each revocation that this process learns of, from whatever thread learns it.
+        """Have `callback` called with the devices of whose revocation this process learns: each once, all of one look together.
 
-        It must not block. A socket registers first and asks `is_revoked` after, so that nothing slips through between.
+        It is called from whatever thread learns it, and must not block. A socket registers first and asks `is_revoked` after,
+        so that nothing slips through between.
         """
         with self._lock:
             self._callbacks.append(callback)
@@ -95,7 +96,7 @@ class Revocations:
 
     def add(self, device_id: DeviceId) -> None:
         """Refuse the device here from now on, and have the other processes look. Call after the commit."""
-        self.learn(device_id, age_s=0.0)
+        self.learn({device_id: 0.0})
         self.look()
 
     def look(self) -> None:
@@ -160,31 +161,32 @@ class Revocations:
             logger.exception("reading revocations met an unexpected error and goes on")
             session.close()
             return False
+        revoked: dict[DeviceId, float] = {}
         suspended: list[UserId] = []
         for is_device, id, age_s in rows:
             if is_device:
-                self.learn(DeviceId(UUID(str(id))), age_s=float(age_s))
+                revoked[DeviceId(UUID(str(id)))] = float(age_s)
             else:
                 suspended.append(UserId(UUID(str(id))))
+        self.learn(revoked)
         self._found_suspended(frozenset(suspended))
         return True
 
-    def learn(self, device_id: DeviceId, *, age_s: float) -> None:
-        """Take up a revocation of `age_s` seconds ago, and tell the subscribers if it is new here."""
+    def learn(self, revoked: Mapping[DeviceId, float]) -> None:
+        """Take up revocations of so many seconds ago, and tell the subscribers which are new here."""
+        now = time.monotonic()
         with self._lock:
-            if device_id in self._until:
-                return
-            self._until[device_id] = time.monotonic() + KEEP_S - age_s
+            new = [device_id for device_id in revoked if device_id not in self._until]
+            self._until.update((device_id, now + KEEP_S - revoked[device_id]) for device_id in new)
             callbacks = tuple(self._callbacks)
-        _tell(callbacks, device_id)
+        _tell(callbacks, new)
 
     def _found_suspended(self, users: frozenset[UserId]) -> None:
         """Take up what a look has found, and tell the subscribers who is new."""
         with self._lock:
             new, self._suspended = users - self._suspended, users
             callbacks = tuple(self._user_callbacks)
-        for user_id in new:
-            _tell(callbacks, user_id)
+        _tell(callbacks, new)
 
     def forget(self) -> None:
         """Drop the devices whose last token has expired by now."""
@@ -208,10 +210,12 @@ class Revocations:
                 time.sleep(POLL_S)
 
 
-def _tell(callbacks: Iterable[Callable[[Id], None]], id: Id) -> None:
+def _tell(callbacks: Iterable[Callable[[Collection[Id]], None]], ids: Collection[Id]) -> None:
+    if not ids:
+        return
     for callback in callbacks:
         try:
-            callback(id)
+            callback(ids)
         except Exception:
             # One subscriber's bug must not keep the others' sockets open.
             logger.exception("a subscriber to revocations failed")

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -189,11 +189,11 @@ class Runtime:
         self.services.close()
         self.readers.close()
 
-    def _revoked(self, device: UUID) -> None:
-        self._loop.call_soon_threadsafe(self.host.close_device, device, CloseCode.UNAUTHENTICATED)
+    def _revoked(self, devices: Collection[UUID]) -> None:
+        self._loop.call_soon_threadsafe(self.host.close_devices, devices, CloseCode.UNAUTHENTICATED)
 
-    def _suspended(self, user: UUID) -> None:
-        self._loop.call_soon_threadsafe(self.host.close_user, user, CloseCode.FORBIDDEN)
+    def _suspended(self, users: Collection[UUID]) -> None:
+        self._loop.call_soon_threadsafe(self.host.close_users, users, CloseCode.FORBIDDEN)
 
     def _tick(self, now: float) -> None:
         """About ten times a second: how many sends wait is told; acks that no send has carried along are written, gathered receipts go out."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -39,7 +39,7 @@ RENEW_S = 1.0
 AWAY_MS = 2_000
 COMPARE_USERS = 5_000
 COMPARE_STEP = 100
-# After so many sockets have been given a batch, the network gets its turn.
+# After so many sockets have been given a batch, or hung up, the network gets its turn.
 AT_ONCE = 32
 
 
@@ -192,20 +192,26 @@ class Host:
             del self._sockets[socket.user]
             self._routes.left(socket.user)
 
-    def close_device(self, device: UUID, code: int) -> None:
-        """Hang up every socket of this device (it was revoked)."""
-        text = str(device)
-        self._close([socket for socket in self._all() if socket.device == text], code)
+    def close_devices(self, devices: Collection[UUID], code: int) -> None:
+        """Hang up every socket of these devices (they were revoked): one look at all sockets, however many they are."""
+        texts = {str(device) for device in devices}
+        self._close([socket for socket in self._all() if socket.device in texts], code)
 
-    def close_user(self, user: UUID, code: int) -> None:
-        """Hang up every socket of this user (who was suspended)."""
-        self._close(list(self._sockets.get(str(user), ())), code)
+    def close_users(self, users: Collection[UUID], code: int) -> None:
+        """Hang up every socket of these users (who were suspended)."""
+        self._close([socket for user in users for socket in self._sockets.get(str(user), ())], code)
 
-    def _close(self, sockets: Iterable[Socket], code: int) -> None:
+    def _close(self, sockets: Sequence[Socket], code: int) -> None:
         for socket in sockets:
             socket.hang_up(code)
-            self._flushes.add(flush := asyncio.ensure_future(socket.flush()))
-            flush.add_done_callback(self._flushes.discard)
+        self._flushes.add(flush := asyncio.ensure_future(self._flush(sockets)))
+        flush.add_done_callback(self._flushes.discard)
+
+    async def _flush(self, sockets: Sequence[Socket]) -> None:
+        for number, socket in enumerate(sockets, 1):
+            await socket.flush()
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _all(self) -> Iterable[Socket]:
         return [socket for sockets in self._sockets.values() for socket in sockets]

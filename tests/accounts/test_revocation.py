@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-import threading
 import time
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
@@ -163,13 +163,29 @@ def another_process():
 
 
 async def test_a_process_that_hears_no_hint_looks_by_itself(phone, another_process):
-    learnt: list[tuple[DeviceId, str]] = []
-    another_process.subscribe(lambda device: learnt.append((device, threading.current_thread().name)))
+    learnt: list[DeviceId] = []
+    another_process.subscribe(learnt.extend)
 
     await _in_thread(devices.revoke, phone.pk)
 
     await until(lambda: another_process.is_revoked(phone.pk), patience_s=SOON_S)
-    assert [device for device, _ in learnt].count(phone.pk) == 1
+    assert learnt.count(phone.pk) == 1
+
+
+def test_what_one_look_finds_is_told_together(phone):
+    """`manage.py restored` revokes every device of everybody."""
+    others = [Device(user=phone.user, name=f"phone {number}", revoked_at=timezone.now()) for number in range(50)]
+    made = {device.pk for device in Device.objects.bulk_create(others)}
+    told: list[Collection[DeviceId]] = []
+
+    with override_settings(VALKEY_URL=NOWHERE):
+        late = Revocations()
+        late.subscribe(told.append)
+        late.start()
+        late.stop()
+
+    assert made <= set(told[0])
+    assert not made & {device for later in told[1:] for device in later}
 
 
 async def test_a_revocation_that_commits_late_is_seen(phone, another_process):
@@ -192,8 +208,8 @@ def test_a_process_that_starts_later_knows(phone):
 
 def test_one_subscriber_that_fails_does_not_keep_the_others_from_knowing(caplog):
     revocations, told = Revocations(), []
-    revocations.subscribe(lambda device: 1 / 0)
-    revocations.subscribe(told.append)
+    revocations.subscribe(lambda devices: 1 / 0)
+    revocations.subscribe(told.extend)
     device = DeviceId(uuid7())
 
     revocations.add(device)

@@ -135,8 +135,7 @@ def test_a_device_is_forgotten_only_when_its_last_token_has_expired():
     revoked = Revocations()
     lately, long_ago = DeviceId(uuid7()), DeviceId(uuid7())
 
-    revoked.learn(lately, age_s=601)
-    revoked.learn(long_ago, age_s=700)
+    revoked.learn({lately: 601, long_ago: 700})
     revoked.forget()
 
     assert revoked.is_revoked(lately)

@@ -2,10 +2,16 @@
 
 import asyncio
 import threading
+import time
+from functools import partial
+from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from channels.layers import get_channel_layer
 
+from accounts.revocations import Revocations
+from config.runtime import Runtime
 from delivery.host import Host
 from delivery.push import group_of
 from delivery.registry import Facts, RegistryAway
@@ -21,6 +27,7 @@ class Phone:
     def __init__(self, user):
         self.user, self.device = user, str(uuid7())
         self.entries, self.ticks = [], 0
+        self.codes, self.hints = [], []
 
     def pushed(self, batch):
         self.entries += batch
@@ -32,10 +39,10 @@ class Phone:
         self.ticks += 1
 
     def hint(self, text):
-        pass
+        self.hints.append(text)
 
     def hang_up(self, code):
-        pass
+        self.codes.append(code)
 
     async def flush(self):
         pass
@@ -211,6 +218,35 @@ async def test_neither_the_lease_nor_pushes_wait_for_postgresql(host, registry, 
     await get_channel_layer().group_send(group_of(host.id), push)
     await until(lambda: alice.entries)
     await until(lambda: registry.renewals >= renewals + 3)
+
+
+async def test_a_crowd_of_revoked_devices_is_looked_for_once(host, monkeypatch):
+    """After `manage.py restored` it is every device of everybody: what is learnt together must not hold up the event loop."""
+    crowd = [Phone(str(uuid7())) for _ in range(500)]
+    host.start(lambda now: None)
+    await asyncio.gather(*map(host.enter, crowd))
+    passes, look, gaps = [], host._all, []
+    monkeypatch.setattr(host, "_all", lambda: passes.append(True) or look())
+
+    async def watch():
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.01)
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+
+    watching = asyncio.create_task(watch())
+    revocations = Revocations()
+    revocations.subscribe(partial(Runtime._revoked, SimpleNamespace(host=host, _loop=asyncio.get_running_loop())))
+    revoked = [UUID(phone.device) for phone in crowd[1:]] + [uuid7() for _ in range(1_501)]
+    await asyncio.to_thread(revocations.learn, dict.fromkeys(revoked, 0.0))
+
+    await until(lambda: gaps and all(phone.codes for phone in crowd[1:]))
+    watching.cancel()
+    assert {code for phone in crowd[1:] for code in phone.codes} == {4401}
+    assert not crowd[0].codes
+    assert len(passes) < 10  # one, and each second one of the ticks
+    assert max(gaps) < 0.3
 
 
 async def test_a_channel_that_could_not_join_gathers_nothing(host, monkeypatch):

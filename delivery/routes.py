@@ -44,13 +44,22 @@ class Routes:
         """The user's last socket is gone."""
         self._published.discard(user)
         self._changed.append((user, []))
-        self._threads.submit(self._publish)
+        self._threads.submit(self._take_away)
 
     async def renewed(self, *, is_known: bool) -> bool:
         """Publish what is missing, everything if the registry had forgotten this host; whether anything was published."""
         if not is_known:
             self._published.clear()
         return await self.came(self._here - self._published)
+
+    def _take_away(self) -> None:
+        """`_publish`, where nobody waits for it who would be told."""
+        try:
+            self._publish()
+        except Exception:
+            logger.exception(
+                "routes of users who have gone could not be taken away; that is tried again with the next change"
+            )
 
     def _publish(self) -> None:
         """In the registry's thread: the routes of all who have come or gone.

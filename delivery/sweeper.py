@@ -1,4 +1,7 @@
-"""What lies overdue is drained without broker, Valkey or beat: a thread of every worker that knows PostgreSQL only.
+"""What lies overdue is drained without broker, Valkey or beat: a thread of every worker that needs PostgreSQL only.
+
+What it tells Valkey, that nobody need stay asleep (`wake.clear`) and how much was delivered (`load.flush`), it does without
+where Valkey is away, after one short time-out.
 
 A queue is overdue when its oldest delivery is older than a second and was the oldest at the last look too: a queue
 that is being drained moves on by itself and is left alone. Once it had to drain, it is on duty: as long as there is work

@@ -185,6 +185,23 @@ async def test_a_route_that_could_not_be_taken_away_goes_with_a_later_renewal(ho
     await until(lambda: registry.holding([host.id], [alice.user, bob.user]) == {host.id: {bob.user}})
 
 
+async def test_a_route_whose_removal_meets_a_mistake_of_ours_is_logged_and_goes_with_a_later_change(
+    host, registry, monkeypatch, caplog
+):
+    alice, bob = (Phone(str(uuid7())) for _ in range(2))
+    host.start(lambda now: None)
+    await host.enter(alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "route", lambda *_, **__: 1 / 0)
+        host.leave(alice)
+        await host._in_thread(lambda: None)  # whatever was asked of the registry has been tried
+    assert "ZeroDivisionError" in caplog.text
+
+    await host.enter(bob)
+
+    assert registry.holding([host.id], [alice.user, bob.user]) == {host.id: {bob.user}}
+
+
 async def test_a_route_that_could_not_be_published_comes_with_a_later_renewal(host, registry):
     alice = Phone(str(uuid7()))
     host.start(lambda now: None)

@@ -5,8 +5,9 @@ from urllib.parse import urlsplit
 
 from kombu.entity import Exchange, Queue
 
+from delivery.slots import QUEUE_NAMES
+
 # Delivery's queues are named in its table (delivery.Queue); a queue exists in the broker once something is sent to it or reads it.
-MOST = 64
 MAINTENANCE = "maintenance"
 # A wake-up that nobody has taken for so long wakes nobody in time: sweepers have delivered. It bounds what gathers in the
 # queues of a group that has no worker.
@@ -40,7 +41,7 @@ def arguments(url: str, name: str) -> dict[str, Any] | None:
 
 def declare(url: str) -> list[Queue]:
     """Every queue that may be named, in the form that this broker wants."""
-    names = [f"recipients.{number:02d}" for number in range(MOST)] + [MAINTENANCE]
+    names = [*QUEUE_NAMES, MAINTENANCE]
     exchange = Exchange("letterlock", type="direct", durable=True)
     return [Queue(name, exchange, routing_key=name, queue_arguments=arguments(url, name)) for name in names]
 

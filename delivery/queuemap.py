@@ -18,15 +18,13 @@ from django.db.utils import OperationalError
 
 from delivery import wake
 from delivery.models import Queue, Slot
-from delivery.slots import SLOTS
+from delivery.slots import QUEUE_NAMES, SLOTS
 from kernel.database import Cursor, number_array
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The names that every process declares to the broker (config/queues.py): there are no more queues than slots.
-NAMES: Final = tuple(f"recipients.{number:02d}" for number in range(SLOTS))
 NAMES_OF: Final = 'SELECT name FROM delivery_queue WHERE "group" = ANY(%s::int[]) ORDER BY name'
 # Changes of the map come one after the other.
 CHANGES: Final = 0x6C657474
@@ -160,7 +158,7 @@ def _spare(found: Map) -> str | None:
 
 
 def _made(found: Map) -> str:
-    free = [name for name in NAMES if name not in found.queues]
+    free = [name for name in QUEUE_NAMES if name not in found.queues]
     if not free:
         raise MapRefused("every name of a queue is taken: move the slot to one of those that are there")
     group = (Queue.objects.aggregate(most=Max("group"))["most"] or 0) + 1
@@ -213,9 +211,9 @@ def check_slot(slot: int) -> None:
 
 def check_name(name: str) -> None:
     """Raises `MapRefused` for a name that processes do not know."""
-    if name not in NAMES:
+    if name not in QUEUE_NAMES:
         raise MapRefused(
-            f"a queue is called {NAMES[0]} to {NAMES[-1]}: these every process knows, and the broker by them"
+            f"a queue is called {QUEUE_NAMES[0]} to {QUEUE_NAMES[-1]}: these every process knows, and the broker by them"
         )
 
 

@@ -1,12 +1,14 @@
-"""Which slot a recipient belongs to. Pure: the same answer in every process, for ever."""
+"""Which slot a recipient belongs to, and what queues may be called. Pure: the same answer in every process, for ever."""
 
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 from zlib import crc32
 
 SLOTS = 64
+# The queues that every process declares to the broker (config/queues.py): there are no more than slots.
+QUEUE_NAMES: Final = tuple(f"recipients.{number:02d}" for number in range(SLOTS))
 
 Id = TypeVar("Id", bound=Hashable)
 

@@ -3,8 +3,7 @@
 import pytest
 
 from config import queues
-from delivery import queuemap
-from delivery.slots import SLOTS
+from delivery.slots import QUEUE_NAMES, SLOTS
 
 CLUSTER = "amqp://a:b@one:5672//;amqp://a:b@two:5672//"
 
@@ -12,8 +11,8 @@ CLUSTER = "amqp://a:b@one:5672//;amqp://a:b@two:5672//"
 def test_every_queue_that_the_map_may_name_is_declared():
     declared = {queue.name for queue in queues.declare("redis://localhost/0")}
 
-    assert declared == {*queuemap.NAMES, queues.MAINTENANCE}
-    assert len(queuemap.NAMES) == SLOTS
+    assert declared == {*QUEUE_NAMES, queues.MAINTENANCE}
+    assert len(QUEUE_NAMES) == SLOTS
 
 
 @pytest.mark.parametrize("url", ["amqp://a:b@one:5672//", "amqps://a:b@one:5671/x", CLUSTER])

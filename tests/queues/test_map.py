@@ -10,7 +10,7 @@ from delivery import queuemap, wake
 from delivery.drainer import Drainer
 from delivery.models import Queue
 from delivery.queuemap import MapRefused
-from delivery.slots import SLOTS, slot_of
+from delivery.slots import QUEUE_NAMES, SLOTS, slot_of
 from delivery.sweeper import Sweeper
 from kernel import database, valkey
 from tests.delivery import depot
@@ -179,7 +179,7 @@ class TestAddingAndIsolating:
         assert queuemap.isolate(23).target == first.target
 
     def test_when_every_name_is_taken_it_says_so(self):
-        for name in queuemap.NAMES[8:]:
+        for name in QUEUE_NAMES[8:]:
             queuemap.add(name, 0)
 
         with pytest.raises(MapRefused, match="taken"):

@@ -1,7 +1,8 @@
-"""Where a request comes from, as far as limits are concerned."""
+"""Where a request or a socket comes from, as far as limits are concerned."""
 
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -16,10 +17,19 @@ def address_of(request: HttpRequest) -> str:
     Behind a proxy (TRUST_PROXY) it is the one that the proxy names last in X-Forwarded-For: what stands before is
     what the client claims.
     """
-    found = request.META.get("REMOTE_ADDR") or ""
-    if settings.TRUST_PROXY:
-        found = request.META.get("HTTP_X_FORWARDED_FOR", found).rpartition(",")[2].strip() or found
-    return network_of(found)
+    return _counted(request.META.get("REMOTE_ADDR") or "", request.META.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def address_of_socket(scope: Mapping[str, Any]) -> str:
+    """The same for a socket, from its ASGI scope."""
+    peer = str((scope.get("client") or [""])[0])
+    named = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-forwarded-for"]
+    return _counted(peer, ",".join(named))
+
+
+def _counted(peer: str, forwarded: str) -> str:
+    last = forwarded.rpartition(",")[2].strip() if settings.TRUST_PROXY else ""
+    return network_of(last or peer)
 
 
 def network_of(address: str) -> str:

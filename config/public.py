@@ -13,7 +13,7 @@ from kernel import limits
 
 
 class LimitsView(APIView):
-    """Every limit of the product, so that a client need not find them by running into them."""
+    """Every limit that a client can run into, so that a client need not find them by running into them."""
 
     authentication_classes: tuple[Any, ...] = ()
     permission_classes: tuple[Any, ...] = ()
@@ -22,6 +22,9 @@ class LimitsView(APIView):
     def get(self, request: Request) -> Response:
         """Bytes, counts, seconds (`_s`) and milliseconds (`_ms`), as the names say."""
         set_here = {
+            "sockets": settings.MOST_SOCKETS,
+            "sockets_per_address": settings.MOST_SOCKETS_PER_ADDRESS,
+            "sockets_per_device": settings.MOST_SOCKETS_PER_DEVICE,
             "pending_rows": settings.MOST_PENDING,
             "disclose_blocks": settings.DISCLOSE_BLOCKS,
             "connection_consistency": settings.CONNECTION_CONSISTENCY,

@@ -79,13 +79,15 @@ WEB_CLIENT_DIR = Path(env.text("WEB_CLIENT_DIR", default=str(BASE_DIR / "web" / 
 # Where each host is reached by clients that are sent to it, if that is not PUBLIC_URL: https://web-1.example.org, ….
 # Pages of ours may talk to these and to nothing else.
 HOST_ORIGINS = env.words("HOST_ORIGINS", default="")
-# The bounds of one web process: sockets in all and from one address; of the system: deliveries that wait (kernel/limits.py).
+# The bounds of one web process: sockets in all, from one address and of one device; of the system: deliveries that wait
+# (kernel/limits.py).
 MOST_SOCKETS = env.number("MOST_SOCKETS", default=limits.SOCKETS, least=1)
 MOST_SOCKETS_PER_ADDRESS = env.number("MOST_SOCKETS_PER_ADDRESS", default=limits.SOCKETS_PER_ADDRESS, least=1)
+MOST_SOCKETS_PER_DEVICE = env.number("MOST_SOCKETS_PER_DEVICE", default=limits.SOCKETS_PER_DEVICE, least=1)
 MOST_PENDING = env.number("MOST_PENDING", default=limits.PENDING_ROWS, least=1)
 # Every rate limit is multiplied by this.
 RATE_SCALE = env.decimal("RATE_SCALE", default=1.0, least=0.001)
-# Set behind a proxy that overwrites X-Forwarded-For and X-Forwarded-Proto.
+# Set behind a proxy that puts whom it sees last in X-Forwarded-For, and overwrites X-Forwarded-Proto.
 TRUST_PROXY = env.flag("TRUST_PROXY", default=HTTPS)
 
 INSTALLED_APPS = [

@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID
 
+from accounts.addresses import address_of_socket
 from delivery import blocks, doors, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
 from delivery.lane import Answered, Lane
@@ -70,7 +71,7 @@ class SocketConsumer(Lane):
         self._around = _surroundings
         self._unsent = scope.get("unsent", int)
         self._taken = scope.get("taken", int)
-        address = str((scope.get("client") or ["?"])[0])
+        address = address_of_socket(scope)
         if (refusal := doors.closed_to(address)) is not None:
             self._out.append(frames.error(refusal.problem(), None))
             await self._end(CloseCode.RATE_LIMITED)

@@ -3,6 +3,8 @@
 refusal = doors.closed_to(address)      why one more would be one too many
 with doors.open_for(address): …         it counts while this lasts
 with doors.greeting(address) as may: …  the same until hello
+
+An address is what limits count as one (accounts/addresses.py). How many one device may have, delivery/host.py says.
 """
 
 from collections import Counter
@@ -17,43 +19,48 @@ from kernel.limits import UNAUTHENTICATED_SOCKETS
 # After which a client that was one too many may try again.
 RETRY_S = 5
 
-# By address; those that have not said hello count twice.
-_open: Counter[str] = Counter()
-_unauthenticated: Counter[str] = Counter()
+
+class _Count:
+    """How many there are of each address, and in all: each socket that comes asks for the sum."""
+
+    def __init__(self) -> None:
+        self.of: Counter[str] = Counter()
+        self.total = 0
+
+    @contextmanager
+    def one_more(self, address: str) -> Iterator[None]:
+        """It is counted while this lasts."""
+        self.of[address] += 1
+        self.total += 1
+        try:
+            yield
+        finally:
+            self.total -= 1
+            self.of[address] -= 1
+            if not self.of[address]:
+                del self.of[address]
+
+
+# Those that have not said hello count twice.
+_open = _Count()
+_unauthenticated = _Count()
+open_for = _open.one_more
 
 
 def closed_to(address: str) -> DomainError | None:
     """Why one more socket from this address would be one too many; None when it is not."""
-    if _open[address] >= settings.MOST_SOCKETS_PER_ADDRESS:
+    if _open.of[address] >= settings.MOST_SOCKETS_PER_ADDRESS:
         return TooManyRequests("too many sockets from this address", retry_after=RETRY_S)
-    if _open.total() >= settings.MOST_SOCKETS:
+    if _open.total >= settings.MOST_SOCKETS:
         return Overloaded("this host has as many sockets as it takes", retry_after=RETRY_S)
     return None
 
 
 @contextmanager
-def open_for(address: str) -> Iterator[None]:
-    """It is counted while this lasts."""
-    with _counted(_open, address):
-        yield
-
-
-@contextmanager
 def greeting(address: str) -> Iterator[bool]:
     """It is counted until it has said hello; whether it may wait here to be asked."""
-    if _unauthenticated[address] >= UNAUTHENTICATED_SOCKETS:
+    if _unauthenticated.of[address] >= UNAUTHENTICATED_SOCKETS:
         yield False
         return
-    with _counted(_unauthenticated, address):
+    with _unauthenticated.one_more(address):
         yield True
-
-
-@contextmanager
-def _counted(counter: Counter[str], address: str) -> Iterator[None]:
-    counter[address] += 1
-    try:
-        yield
-    finally:
-        counter[address] -= 1
-        if not counter[address]:
-            del counter[address]

@@ -17,15 +17,18 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from channels.layers import get_channel_layer
+from django.conf import settings
 
-from delivery import frames, measuring
+from delivery import doors, frames, measuring
 from delivery.evacuation import Evacuation
+from delivery.frames import CloseCode
 from delivery.push import HOSTS_KEPT_S, group_of
 from delivery.registry import Facts, NoHost, Registry, RegistryAway
 from delivery.routes import Routes
 from kernel import metrics
 from kernel.database import Readers
 from kernel.entries import Entry, origin
+from kernel.errors import TooManyRequests
 from messages import log
 
 logger = logging.getLogger(__name__)
@@ -77,7 +80,7 @@ class Host:
         self._registry = registry
         self._evacuation: Evacuation | None = None
         self._readers = readers
-        self._sockets: dict[str, set[Socket]] = {}
+        self._sockets: dict[str, dict[Socket, None]] = {}  # of each user in the order in which they came
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
         # The loop keeps only weak references to its tasks.
@@ -172,20 +175,32 @@ class Host:
 
     async def enter(self, socket: Socket) -> None:
         """Register the socket and its route; to be awaited before the first mailbox read."""
-        sockets = self._sockets.setdefault(socket.user, set())
-        sockets.add(socket)
+        self._sockets.setdefault(socket.user, {})[socket] = None
         self._count += 1
         metrics.SOCKETS.set(self._count)
         metrics.SOCKETS_OPENED.inc()
+        self._make_room(socket)
         if socket.user not in self._routes:
             await self._routes.came({socket.user})
+
+    def _make_room(self, newest: Socket) -> None:
+        """Hang up the oldest sockets of a device that has too many: those whose connection broke unseen are among them."""
+        sockets, most = self._sockets[newest.user], settings.MOST_SOCKETS_PER_DEVICE
+        if len(sockets) <= most:
+            return
+        oldest = [socket for socket in sockets if socket.device == newest.device][:-most]
+        refusal = TooManyRequests("this device has newer sockets, and no more than these", retry_after=doors.RETRY_S)
+        for socket in oldest:
+            socket.hint(frames.error(refusal.problem(), None))
+            self.leave(socket)
+        self._close(oldest, CloseCode.RATE_LIMITED)
 
     def leave(self, socket: Socket) -> None:
         """Forget the socket, and the route with the user's last one."""
         sockets = self._sockets.get(socket.user)
         if sockets is None or socket not in sockets:
             return
-        sockets.discard(socket)
+        del sockets[socket]
         self._count -= 1
         metrics.SOCKETS.set(self._count)
         if not sockets:

@@ -1,4 +1,5 @@
-"""Every limit of the product, in one table. Served at `GET /api/v1/limits`, quoted in docs/protocol.md."""
+"""Every limit of the product, in one table. Those that a client can run into are served at `GET /api/v1/limits` and said in
+docs/protocol.md; the others only pace what the server does."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -59,6 +60,7 @@ HELLO_S: Final = 5  # from the opening of a socket to its hello
 UNAUTHENTICATED_SOCKETS: Final = 100  # waiting for hello, per address and process
 SOCKETS: Final = 20_000  # of one process; the setting MOST_SOCKETS says otherwise
 SOCKETS_PER_ADDRESS: Final = 5_000  # the same from one address; MOST_SOCKETS_PER_ADDRESS
+SOCKETS_PER_DEVICE: Final = 10  # the same of one device; MOST_SOCKETS_PER_DEVICE
 TYPING_S: Final = 3  # one `typing` per room and device in this time
 ID_CLOCK_SKEW_S: Final = 86_400  # a message id's time against the server's
 REF_CHARACTERS: Final = 64
@@ -77,7 +79,6 @@ RATES: Final[dict[str, Rate]] = {
     "register": Rate(burst=50, per_second=0.2),
     "sign_in": Rate(burst=50, per_second=1),
     "kdf": Rate(burst=60, per_second=1),
-    "socket": Rate(burst=300, per_second=30),
     # Per user.
     "lookup": Rate(burst=60, per_second=0.5),
     "vault": Rate(burst=10, per_second=10 / 3_600),  # reading it
@@ -121,7 +122,15 @@ def table() -> dict[str, Any]:
         "window": WINDOW,
         "window_bytes": WINDOW_BYTES,
         "window_full_s": WINDOW_FULL_S,
+        "unsent_bytes": UNSENT_BYTES,
+        "unsent_most_bytes": UNSENT_MOST_BYTES,
+        "read_ahead_bytes": READ_AHEAD_BYTES,
         "hello_s": HELLO_S,
+        "unauthenticated_sockets": UNAUTHENTICATED_SOCKETS,
+        "sockets": SOCKETS,
+        "sockets_per_address": SOCKETS_PER_ADDRESS,
+        "sockets_per_device": SOCKETS_PER_DEVICE,
+        "ref_characters": REF_CHARACTERS,
         "typing_s": TYPING_S,
         "push_endpoint_characters": PUSH_ENDPOINT_CHARACTERS,
         "push_quiet_s": PUSH_QUIET_S,

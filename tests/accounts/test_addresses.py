@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory, override_settings
 
-from accounts.addresses import address_of, network_of
+from accounts.addresses import address_of, address_of_socket, network_of
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,36 @@ from accounts.addresses import address_of, network_of
 )
 def test_an_address_counts_as_its_network(address, counted):
     assert network_of(address) == counted
+
+
+def asked(peer, *forwarded):
+    """The address that counts for a request and, the same, for a socket, from this peer with these headers."""
+    headers = [(b"host", b"chat.example.com"), *((b"x-forwarded-for", value.encode()) for value in forwarded)]
+    meta = {"HTTP_X_FORWARDED_FOR": ",".join(forwarded)} if forwarded else {}
+    found = {
+        address_of(RequestFactory().get("/", REMOTE_ADDR=peer, **meta)),
+        address_of_socket({"type": "websocket", "client": [peer, 1234], "headers": headers}),
+    }
+    assert len(found) == 1
+    return found.pop()
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "counted"),
+    [
+        ((), "10.0.0.1"),
+        (("",), "10.0.0.1"),
+        (("203.0.113.9",), "203.0.113.9"),
+        (("198.51.100.1, 203.0.113.9",), "203.0.113.9"),
+        (("198.51.100.1", "203.0.113.9"), "203.0.113.9"),
+        (("198.51.100.1, 2001:db8:1:2:3:4:5:6",), "2001:db8:1:2::/64"),
+    ],
+)
+def test_a_socket_counts_as_a_request_does(forwarded, counted):
+    with override_settings(TRUST_PROXY=True):
+        assert asked("10.0.0.1", *forwarded) == counted
+    with override_settings(TRUST_PROXY=False):
+        assert asked("10.0.0.1", *forwarded) == "10.0.0.1"
 
 
 def test_without_a_proxy_nobody_chooses_an_address():

@@ -20,7 +20,9 @@ CLOSE = 8
 class Deaf:
     """One such socket, opened."""
 
-    def __init__(self, url: str, token: str, *, address: str = "127.0.0.1", patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, url: str, token: str, *, address: str = "127.0.0.1", forwarded: str = "", patience_s: float = PATIENCE_S
+    ) -> None:
         at = urlsplit(url)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
@@ -28,10 +30,11 @@ class Deaf:
         self._socket.bind((address, 0))
         self._socket.connect((at.hostname, at.port))
         self._data = b""
+        named = f"X-Forwarded-For: {forwarded}\r\n" if forwarded else ""
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
             f"GET {at.path} HTTP/1.1\r\nHost: {at.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{named}\r\n".encode()
         )
         self._until(b"\r\n\r\n")
         assert b" 101 " in self._data, self._data[:200]
@@ -44,6 +47,10 @@ class Deaf:
         """Read until the mailbox is drained, and then never again."""
         self._until(b'"drained"')
         return self
+
+    def sees(self, text: str) -> None:
+        """Read until this has come."""
+        self._until(text.encode())
 
     def closed(self) -> tuple[int, dict[str, object]]:
         """Read the frames to the end: the close code, and the last frame before it."""

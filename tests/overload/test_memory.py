@@ -37,7 +37,7 @@ async def _warm_up(system, alice, bob):
 
 @pytest.mark.timeout(900)
 async def test_a_process_grows_little_with_a_crowd_that_never_reads_while_one_floods(private_system, figure):
-    system = private_system(web=1)
+    system = private_system(web=1, environment={"MOST_SOCKETS_PER_DEVICE": str(EACH)})
     web = psutil.Process(system.parts["web-1"].pid)
     async with Cast(system.url) as cast:
         crowd = await cast.people(*(f"deaf{number}" for number in range(PEOPLE)))

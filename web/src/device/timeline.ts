@@ -6,7 +6,7 @@
 import { type Signal, signal } from "@preact/signals-core";
 
 import { type Timeline as Contract, Refusal, type Row } from "../messenger";
-import { decodePage } from "../protocol/answers";
+import { decodeBackward } from "../protocol/answers";
 import type { RoomId } from "../protocol/ids";
 import { mayRetry } from "../protocol/problems";
 import { storedRange } from "../store/mailbox";
@@ -52,6 +52,8 @@ export class RoomTimeline implements Contract {
   /** What all rows depend on, when they were built. */
   private basis = "";
   private atServersEnd = false;
+  /** How far down the server was asked: its page may have had nothing that is shown. */
+  private askedTo = Number.POSITIVE_INFINITY;
   private readonly silence: () => void;
   private closed = false;
   /** What has changed since the rows were built. */
@@ -156,17 +158,18 @@ export class RoomTimeline implements Contract {
     return done;
   }
 
-  /** Rows that this device does not have yet. Whether there were any. Rejected with what may go later. */
+  /** Rows that this device does not have yet, a page further down with each call. Whether there were any. Rejected with what may go later. */
   private async fetchBefore(before: number): Promise<boolean> {
     const { db, session } = this.parts;
     const range = await storedRange(db);
     if (this.atServersEnd || range === null || range.low <= 1) return false;
     // What is newer than what is stored comes through the socket, and is news then.
-    const below = Math.min(before, range.stored + 1);
+    const below = Math.min(before, this.askedTo, range.stored + 1);
     try {
       const answer = await session.request("GET", `rooms/${this.id}/messages?limit=${WINDOW}&before=${below}`);
-      const page = shaped(() => decodePage(answer));
+      const page = shaped(() => decodeBackward(answer, below));
       await this.receiver.history([...page.entries].reverse());
+      this.askedTo = page.next ?? this.askedTo;
       this.atServersEnd = page.next === null;
       return page.entries.length > 0;
     } catch (error) {
@@ -287,7 +290,9 @@ export class RoomTimeline implements Contract {
     }
     const first = this.records[0]?.seq ?? Number.POSITIVE_INFINITY;
     this.hasOlder.value = (await hasBefore(db, this.id, first)) || (!this.atServersEnd && (await this.lacksHistory()));
-    if (!this.closed) this.rows.value = rows;
+    const old = this.rows.peek();
+    const isSame = rows.length === old.length && rows.every((row, at) => row === old[at]);
+    if (!this.closed && !isSame) this.rows.value = rows;
   }
 
   /** The same row again is the same object, so that nothing is drawn anew. */

@@ -174,6 +174,13 @@ export function decodeForward(value: unknown, after: number): Page {
   return page;
 }
 
+/** A page that goes back from below `before`. It may have gaps. */
+export function decodeBackward(value: unknown, before: number): Page {
+  const page = decodePage(value);
+  if (page.next !== null && page.next >= before) throw new Malformed("the pages of the room do not go on");
+  return page;
+}
+
 /** The answer of `GET /rooms/{id}/receipts`. */
 export function decodeReceipts(value: unknown, room: RoomId): Receipt[] {
   return list(fields(value, "receipts"), "receipts", (item) => decodeReceipt({ ...fields(item, "a receipt"), room }));

@@ -135,6 +135,48 @@ describe("a window", () => {
     expect(timeline.hasOlder.value).toBe(false);
   });
 
+  test("behind a page of nothing but hidden entries asks on where that page ended", async () => {
+    const { room, device } = await withMessages(250);
+    const db = await openStore();
+    const tx = db.transaction(["entries", "values"], "readwrite");
+    tx.objectStore("entries").delete(IDBKeyRange.upperBound(200));
+    tx.objectStore("values").put(201, "low");
+    await tx.done;
+    const pages = `rooms/${room.id}/messages?limit=100&before=`;
+    // As where messages are kept for a time only.
+    const hidden = Array.from({ length: 100 }, (_, at) => ({ seq: 200 - at, kind: "hidden" }));
+    on.server.answer = (_, path) =>
+      path === `${pages}201` ? { status: 200, body: { entries: hidden, next: 101 } } : undefined;
+    const timeline = await device.timeline(room.id);
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual(numbers(200, 250));
+    expect(timeline.hasOlder.value).toBe(true);
+    await timeline.older();
+    expect(texts(timeline.rows.value)).toEqual([...numbers(1, 99), ...numbers(200, 250)]);
+    expect(timeline.hasOlder.value).toBe(false);
+    expect(on.server.requests.filter((request) => request.includes(pages))).toEqual([
+      `GET ${pages}201`,
+      `GET ${pages}101`,
+    ]);
+  });
+
+  test("does not believe pages that do not go on", async () => {
+    const { room, device } = await withMessages(5);
+    const db = await openStore();
+    const tx = db.transaction(["entries", "values"], "readwrite");
+    tx.objectStore("entries").delete(IDBKeyRange.upperBound(3));
+    tx.objectStore("values").put(4, "low");
+    await tx.done;
+    const timeline = await device.timeline(room.id);
+    const before = timeline.rows.value;
+    on.server.answer = (_, path) =>
+      path.startsWith(`rooms/${room.id}/messages`)
+        ? { status: 200, body: { entries: [{ seq: 3, kind: "hidden" }], next: 4 } }
+        : undefined;
+    await expect(timeline.older()).rejects.toMatchObject({ code: "offline" });
+    expect(timeline.rows.value).toBe(before);
+  });
+
   test("that was closed hears nothing any more", async () => {
     const { room, device } = await withMessages(3);
     const timeline = await device.timeline(room.id);

@@ -119,6 +119,7 @@ export function MessageList({
   }, [timeline]);
 
   const load = useLoading(timeline);
+  const pages = load.pages.value;
   const look = (): void => {
     const list = virtual.current;
     if (list === null || !placed.current || settling.current) return;
@@ -132,7 +133,7 @@ export function MessageList({
   // Where nothing is here yet, nothing can be scrolled either.
   useEffect(() => {
     if (rows.length === 0 && hasOlder) load("older");
-  }, [rows, hasOlder, load]);
+  }, [rows, hasOlder, load, pages]);
 
   const onScroll = (): void => {
     const top = scroller.current?.scrollTop ?? 0;
@@ -156,7 +157,7 @@ export function MessageList({
     } else if (stuck.current && !hasNewer && target.current === null) toEnd();
     reachTarget();
   }, [items]);
-  useEffect(look, [items]);
+  useEffect(look, [items, pages]);
 
   const reachTarget = (): void => {
     const index = target.current === null ? -1 : indexOfSeq(shown.current.items, target.current);

@@ -139,8 +139,13 @@ class Fetcher:
             if base is not None:
                 self._store.epochs.keep_roster(room, epoch - 1, to_lines(base), {})
         roster = await self._signed_roster(room, epoch)
-        if roster is not None:
+        if roster is None:
+            return
+        with self._store.database.transaction():
             self.keep_roster(room, epoch, roster)
+            # Whoever left before the list came must not read on, either.
+            if self._store.mailbox.gone_from(room) & {line.user for line in roster}:
+                self._store.epochs.outdate(room, epoch)
 
     async def _signed_roster(self, room: RoomId, epoch: int) -> tuple[RosterLine, ...] | None:
         row = self._store.epochs.find(room, epoch)

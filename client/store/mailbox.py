@@ -125,6 +125,16 @@ class Mailbox:
         )  # fmt: skip
         return [_stored(*row) for row in rows]
 
+    def gone_from(self, room: RoomId) -> set[UserId]:
+        """Who has left a room, or was removed, and is not back as far as the entries here tell."""
+        rows = self._database.all(
+            "SELECT user.value, e.body ->> 'change' FROM entries e, json_each(e.body, '$.users') user"
+            " WHERE e.kind = 'room' AND e.room = ? AND e.body ->> 'change' IN ('created', 'added', 'removed', 'left')"
+            " ORDER BY e.seq",
+            room,
+        )
+        return {UserId(user) for user, change in dict(rows).items() if change in {"removed", "left"}}
+
     def find(self, message: MessageId) -> StoredMessage | None:
         """A message by its id."""
         row = self._database.one(f"SELECT {REFUSED}, {COLUMNS} FROM messages m WHERE m.id = ?", message)

@@ -22,6 +22,7 @@ from client.errors import Refused
 from client.protocol.answers import SignedIn, Tokens
 from client.protocol.entries import Entry, EpochEntry, MessageEntry, RoomEntry
 from client.protocol.ids import DeviceId, RoomId, UserId, message_id
+from client.protocol.inbox import Arrival
 from client.protocol.problems import Problem
 from client.sealer import Header, RosterChange
 from client.store import Store
@@ -250,6 +251,11 @@ class Person:
         digest = Signed.read(made["record"], epochs.KIND).digest
         await self.arrives(EpochEntry(1, room, epoch, made["creator"], made["device"], digest))
         return self.sealer.change(room, epoch)
+
+    async def finds(self, *entries: Entry) -> None:
+        """What the mailbox begins with."""
+        self.store.mailbox.append(Arrival(entries=entries))
+        await self.arrives(*entries)
 
     async def arrives(self, *entries: Entry) -> None:
         """What the mailbox has."""

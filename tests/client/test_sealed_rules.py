@@ -305,6 +305,29 @@ class TestSealing:
         assert after.epoch == 2
         await cannot(mallory.reads(after), "no_key")
 
+    async def test_nor_if_the_list_of_readers_comes_after_it_was_heard(self, ledger, alice, bob, mallory):
+        """A new device has read the keys, and no lists; its mailbox begins with who has left."""
+        room = ledger.room(alice, bob, mallory, kind="group")
+        await alice.says(room, "hello")
+        ledger.changes(room, alice, bob, stale=False)
+        bob.starts()
+        await bob.finds(RoomEntry(1, room, "removed", alice.user, (mallory.user,), None, 2))
+
+        after = await bob.says(room, "now that we are alone")
+        assert after.epoch == 2
+        await cannot(mallory.reads(after), "no_key")
+
+    async def test_who_is_back_ends_no_epoch(self, ledger, alice, bob, mallory):
+        room = ledger.room(alice, bob, mallory, kind="group")
+        await alice.says(room, "hello")
+        bob.starts()
+        await bob.finds(
+            RoomEntry(1, room, "left", mallory.user, (mallory.user,), None, 2),
+            RoomEntry(2, room, "added", alice.user, (mallory.user,), None, 3),
+        )
+
+        assert (await bob.says(room, "welcome back")).epoch == 1
+
     async def test_a_new_encryption_key_of_a_reader_ends_the_epoch(self, ledger, alice, bob):
         """Bob has revoked a device: whoever has it has the old key."""
         room = ledger.room(alice, bob)

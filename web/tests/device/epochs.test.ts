@@ -396,6 +396,24 @@ describe("sealing", () => {
     expect(await mallory.reads(after)).toBe("[no_key]");
   });
 
+  test("nor if the device did not have the list of its readers yet", async () => {
+    const room = ledger.room([alice, bob, mallory], "group");
+    await alice.says(room, "hello");
+    // A new device has read the keys, and no lists.
+    await alice.db.clear("rosters");
+    alice.starts();
+    ledger.changes(room, [alice, bob], false);
+    const removed = { kind: "room", seq: 2, room, change: "removed", by: alice.user, users: [mallory.user], role: null };
+    await alice.hears(removed);
+
+    const after = await alice.says(room, "now that we are alone");
+    expect(after.epoch).toBe(2);
+    expect(await mallory.reads(after)).toBe("[no_key]");
+    // Of an epoch that was made since, the list is here: it goes on.
+    await alice.hears(removed);
+    expect((await alice.says(room, "still alone")).epoch).toBe(2);
+  });
+
   test("a new encryption key of a reader ends the epoch", async () => {
     const room = ledger.room([alice, bob]);
     await alice.says(room, "hello");

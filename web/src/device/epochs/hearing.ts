@@ -97,8 +97,10 @@ export class Hearing {
     if (gone.size === 0) return;
     const { db } = this.parts;
     const [newest, roster] = await Promise.all([store.newestEpoch(db, entry.room), store.findRoster(db, entry.room)]);
-    if (newest === null || roster?.epoch !== newest.epoch) return;
-    if (roster.lines.some(([user]) => gone.has(user))) await store.outdate(db, entry.room, newest.epoch);
+    if (newest === null) return;
+    // Whose list is not here (a new device has read keys alone) may be theirs: at worst there is one epoch more.
+    const isTheirs = roster?.epoch !== newest.epoch || roster.lines.some(([user]) => gone.has(user));
+    if (isTheirs) await store.outdate(db, entry.room, newest.epoch);
   }
 }
 

@@ -78,6 +78,8 @@ export type Notice =
       readonly username: string;
       readonly wasVerified: boolean;
     }
+  /** The server tells another name of this user than before, though nobody is ever renamed. */
+  | { readonly kind: "name"; readonly id: string; readonly user: UserId; readonly username: string }
   | {
       readonly kind: "vault-opened";
       readonly id: string;

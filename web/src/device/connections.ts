@@ -74,8 +74,8 @@ export class Relations {
       values.get("consistency") as Promise<Values["consistency"] | undefined>,
       values.get("settings") as Promise<Values["settings"] | undefined>,
     ]);
+    await this.people.learnAll(records);
     batch(() => {
-      this.people.learnAll(records);
       this.records.value = records;
       this.changes.value = changes;
       this.consistency.value = consistency ?? null;

@@ -96,7 +96,7 @@ export class Device implements contract.Messenger {
     const { keys, sealing } = makeKeys({ db, bus, session, clock, locks });
     this.parts = { db, bus, session, sealing, clock, locks, open };
     this.keys = keys;
-    this.people = new People(db);
+    this.people = new People(this.parts);
     this.relationsPart = new Relations(this.parts, keys, this.people, () => this.roomsPart.touchAll());
     this.roomsPart = new Rooms(this.parts, keys, this.people, this.relationsPart, () => this.identity);
     this.calls = new RoomCalls(this.parts, this.people);
@@ -205,7 +205,8 @@ export class Device implements contract.Messenger {
         this.askToKeep().catch((error) => log("the browser may delete what is stored", error));
         await this.people.load();
       }
-      this.notices.value = (await getValue(db, "notices")) ?? [];
+      const notices = (await getValue(db, "notices")) ?? [];
+      this.notices.value = notices.map((notice) => this.named(notice));
       const { user, username, device, deviceName } = identity;
       const readReceipts = (await getValue(db, "readReceipts")) ?? true;
       this.people.learn(user, username);
@@ -213,6 +214,12 @@ export class Device implements contract.Messenger {
     }
     await this.relationsPart.load();
     this.roomsPart.touchAll();
+  }
+
+  /** With the name under which the user is shown now. */
+  private named(notice: contract.Notice): contract.Notice {
+    if (notice.kind !== "identity" && notice.kind !== "name") return notice;
+    return { ...notice, username: this.people.name(notice.user) };
   }
 
   /** A browser that is short of space deletes what it was not asked to keep: the keys of this device, and what waits to be sent. */

@@ -4,6 +4,7 @@ import { Refusal } from "../messenger";
 import { decodeRoom, decodeUser, peerOf } from "../protocol/answers";
 import type { RoomId, UserId } from "../protocol/ids";
 import { Malformed } from "../protocol/shape";
+import { keepName } from "../store/people";
 import { changeRoom, forgetMembership, keepRoom } from "../store/rooms";
 import type { Parts } from "./parts";
 import type { People } from "./people";
@@ -22,8 +23,10 @@ export class RoomCalls {
     try {
       const answer = await this.parts.session.request("GET", `users/${encodeURIComponent(name)}`);
       const found = shaped(() => decodeUser(answer));
-      await this.parts.db.put("people", found);
-      this.people.learn(found.user, found.username);
+      const tx = this.parts.db.transaction("people", "readwrite");
+      await keepName(tx.store, found);
+      await tx.done;
+      await this.people.learnAll([found]);
       return { user: found.user, username: this.people.name(found.user) };
     } catch (error) {
       if (error instanceof Refusal && error.code === "not_found") return null;

@@ -154,7 +154,7 @@ export class Rooms {
   }
 
   private async line(record: RoomRecord, me: Identity, unsent: OutboxRecord | null): Promise<RoomLine> {
-    this.people.learnAll(record.members);
+    await this.people.learnAll(record.members);
     if (record.preview) await this.people.find([record.preview.sender]);
     if (record.peer !== null) await this.people.find([record.peer]);
     const others = record.members.filter(({ user }) => user !== me.user).map(({ user }) => this.people.name(user));

@@ -318,7 +318,7 @@ export class RoomTimeline implements Contract {
       });
       this.readers.set(record.seq, change);
     }
-    this.people.learnAll(this.room.members);
+    await this.people.learnAll(this.room.members);
     const users = this.records.flatMap((record) => usersOf(record, this.readers.get(record.seq) ?? null));
     await this.people.find(users);
   }

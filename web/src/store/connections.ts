@@ -7,6 +7,7 @@ import { type Action, type Change, rebased } from "../protocol/changes";
 import type { DeviceId, UserId } from "../protocol/ids";
 import type { Relation, RelationsPage, Settings } from "../protocol/relations";
 import type { Db, Stores, Writing } from "./db";
+import { keepName } from "./people";
 import type { ChangeRecord, RelationRecord, Schema } from "./schema";
 import { requireDevice, valuesIn } from "./values";
 
@@ -34,7 +35,7 @@ export async function applyRelation(
   const known = await relations.get(said.user);
   if (!isNews(said, known)) return { isNew: false, block: false };
   relations.put(relationRecord(said));
-  people.put({ user: said.user, username: said.username });
+  await keepName(people, said);
   const block = said.blocked !== (known?.blocked ?? false) || said.blocked_by !== (known?.blockedBy ?? false);
   return { isNew: true, block };
 }

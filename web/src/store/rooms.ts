@@ -5,6 +5,7 @@ import type { MessageEntry, RoomEntry } from "../protocol/entries";
 import type { RoomId, UserId } from "../protocol/ids";
 import { Malformed } from "../protocol/shape";
 import type { Db } from "./db";
+import { keepName } from "./people";
 import type { EntryRecord, PlaceRecord, PreviewRecord, RoomRecord } from "./schema";
 import { requireDevice } from "./values";
 
@@ -106,7 +107,7 @@ export async function keepRoom(db: Db, given: Room, me: UserId, now: number): Pr
   if (room.kind === "group" || room.peer !== null) {
     tx.objectStore("places").put({ room: room.id, kind: room.kind, peer: room.peer, history: room.history });
   }
-  for (const { user, username } of given.members) tx.objectStore("people").put({ user, username });
+  for (const member of given.members) await keepName(tx.objectStore("people"), member);
   await tx.done;
   return room;
 }

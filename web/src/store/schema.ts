@@ -101,6 +101,14 @@ export interface RelationRecord {
   readonly changedAt: number | null;
 }
 
+export interface PersonRecord {
+  readonly user: UserId;
+  /** As it was first told. */
+  readonly username: string;
+  /** The server has told another one since. */
+  readonly disputed?: true;
+}
+
 /** A change that was pressed and has no answer yet. */
 export interface ChangeRecord {
   readonly order?: number; // given by the store
@@ -211,7 +219,7 @@ export interface Schema extends DBSchema {
   relations: { key: UserId; value: RelationRecord; indexes: { username: string } };
   changes: { key: number; value: ChangeRecord };
   /** Names of users that outlive memberships and connections. */
-  people: { key: UserId; value: { user: UserId; username: string } };
+  people: { key: UserId; value: PersonRecord };
 
   /** This device's own keys, by name: `device`, `uek:3`, …, the recovery key until it is written down, who was compared. */
   keys: { key: string; value: unknown };

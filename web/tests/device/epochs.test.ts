@@ -403,7 +403,15 @@ describe("sealing", () => {
     await alice.db.clear("rosters");
     alice.starts();
     ledger.changes(room, [alice, bob], false);
-    const removed = { kind: "room", seq: 2, room, change: "removed", by: alice.user, users: [mallory.user], role: null };
+    const removed = {
+      kind: "room",
+      seq: 2,
+      room,
+      change: "removed",
+      by: alice.user,
+      users: [mallory.user],
+      role: null,
+    };
     await alice.hears(removed);
 
     const after = await alice.says(room, "now that we are alone");

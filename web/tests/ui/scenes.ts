@@ -253,6 +253,7 @@ export function scenesOf({ messenger, bob, choir, long, rooms }: World): Readonl
     notices: noticed(
       { kind: "recovery-unconfirmed", id: "1" },
       identity,
+      { kind: "name", id: "6", user: user("carol"), username: "carol (00000003)" },
       { kind: "vault-opened", id: "3", device: null, deviceName: "Chrome on Windows" },
       { kind: "keys-locked", id: "4" },
       {

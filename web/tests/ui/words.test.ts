@@ -165,10 +165,13 @@ describe("sentences", () => {
   it("go by gravity where several notices are to be read", () => {
     const notices = byGravity([
       { kind: "recovery-unconfirmed", id: "1" },
+      { kind: "name", id: "3", user: id<UserId>(3), username: "carol (00000003)" },
       { kind: "identity", id: "2", user: id<UserId>(2), username: "bob", wasVerified: true },
     ]);
     expect(notices[0]?.kind).toBe("identity");
-    expect(notices.map((notice) => noticeInWords(notice, en))[0]).toContain("Nothing is sent");
+    const said = notices.map((notice) => noticeInWords(notice, en));
+    expect(said[0]).toContain("Nothing is sent");
+    expect(said[1]).toContain("carol (00000003) by another name");
   });
 
   it("are in the browser's first language that there is", () => {

@@ -110,6 +110,8 @@ export const people = {
     identity: (name: string) => `${name} has a new identity. Compare the safety number, and ask why.`,
     identityVerified: (name: string) =>
       `${name}, whom you had verified, has a new identity. Nothing is sent until you compare the safety number.`,
+    otherName: (name: string) =>
+      `The server calls ${name} by another name now, and nobody is ever renamed. Compare the safety number before you write.`,
     compare: "Compare",
     vaultOpened: (device: string | null) =>
       device === null

@@ -109,6 +109,8 @@ export const people: Shape<typeof english> = {
     identity: (name) => `${name} 님의 신원이 바뀌었습니다. 안전 번호를 비교하고 이유를 물어보세요.`,
     identityVerified: (name) =>
       `확인했던 ${name} 님의 신원이 바뀌었습니다. 안전 번호를 비교할 때까지 아무것도 보내지 않습니다.`,
+    otherName: (name) =>
+      `서버가 ${name} 님을 다른 이름으로 알려 왔습니다. 이름은 바뀌지 않습니다. 쓰기 전에 안전 번호를 비교하세요.`,
     compare: "비교",
     vaultOpened: (device) =>
       device === null

@@ -16,6 +16,8 @@ export function noticeInWords(notice: Notice, w: Catalog): string {
   switch (notice.kind) {
     case "identity":
       return (notice.wasVerified ? w.notices.identityVerified : w.notices.identity)(notice.username);
+    case "name":
+      return w.notices.otherName(notice.username);
     case "vault-opened":
       return w.notices.vaultOpened(notice.deviceName);
     case "keys-locked":
@@ -34,6 +36,7 @@ export function noticeInWords(notice: Notice, w: Catalog): string {
 function remedy(notice: Notice, w: Catalog): { readonly label: string; readonly act: () => void } | null {
   switch (notice.kind) {
     case "identity":
+    case "name":
       return {
         label: w.notices.compare,
         act: () => open({ kind: "safety", user: notice.user, username: notice.username }),
@@ -52,11 +55,14 @@ function remedy(notice: Notice, w: Catalog): { readonly label: string; readonly 
 /** What the gravest is goes first; the others are one press away. */
 const GRAVITY: readonly Notice["kind"][] = [
   "identity",
+  "name",
   "vault-opened",
   "keys-locked",
   "change-failed",
   "recovery-unconfirmed",
 ];
+
+const GRAVE: ReadonlySet<Notice["kind"]> = new Set(["identity", "name", "vault-opened"]);
 
 export function byGravity(notices: readonly Notice[]): readonly Notice[] {
   return notices.toSorted((one, other) => GRAVITY.indexOf(one.kind) - GRAVITY.indexOf(other.kind));
@@ -108,7 +114,7 @@ export function Notices() {
 function NoticeLine({ notice, children }: { notice: Notice; children: ComponentChildren }) {
   const messenger = useMessenger();
   const w = words.value;
-  const grave = notice.kind === "identity" || notice.kind === "vault-opened";
+  const grave = GRAVE.has(notice.kind);
   const help = remedy(notice, w);
   return (
     <div class={`notice ${grave ? "notice-grave" : ""}`}>

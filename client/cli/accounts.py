@@ -10,6 +10,7 @@ from client.cli.deeds import NotDone, user_called
 from client.cli.names import folded
 from client.cli.output import Exit, as_json, complain, say
 from client.cli.place import Place, is_in_the_open
+from client.cli.scripted import names_of
 from client.cli.text import one_line
 
 
@@ -126,7 +127,7 @@ def _device_called(devices: list[Device], text: str) -> Device:
 
 async def safety_number(client: Client, place: Place, options: Namespace) -> Exit:
     """Print the safety number with somebody, or mark it as compared."""
-    user = await user_called(client, options.user)
+    user = await user_called(client, names_of(client, place), options.user)
     number = await client.keys.safety_number(user)
     if options.verified or options.not_verified:
         await client.keys.verify(user, on=options.verified)

@@ -46,6 +46,13 @@ def other_identity(name: str, *, was_verified: bool) -> str:
     return f"{name} has new keys: the safety number is another one now (/verify)."
 
 
+def other_name(name: str) -> str:
+    """What is said when the server tells another name of somebody than before."""
+    return (
+        f"The server calls {name} by another name now, and nobody is ever renamed: compare before you write (/verify)."
+    )
+
+
 def _all(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

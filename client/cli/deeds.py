@@ -7,7 +7,7 @@ from client import Client, LetterlockError, Message, MessageId, Pressed, Refused
 from client.cli import words
 from client.cli.desk import Desk
 from client.cli.model import Unsent
-from client.cli.names import folded, people, room_meant, safe_name, title
+from client.cli.names import Names, folded, people, room_meant, safe_name, title
 
 CHANGES = {
     "request": "add",
@@ -25,16 +25,19 @@ class NotDone(LetterlockError):
     """The user asked for something that cannot be; the text says why."""
 
 
-async def user_called(client: Client, name: str, known: UserId | None = None) -> UserId:
-    """The user of exactly this name. Raises NotDone when there is none."""
-    if known is not None:
+async def user_called(client: Client, names: Names, name: str) -> UserId:
+    """The user of exactly this name. Raises NotDone when there is none, or the server names one who is known by another."""
+    if (known := names.user(name)) is not None:
         return known
     try:
-        return await client.find_user(folded(name))
+        found = await client.find_user(folded(name))
     except Refused as refusal:
         if refusal.code != "not_found":
             raise
         raise NotDone(f"there is nobody called {safe_name(name)}") from refusal
+    if names.first.get(found, folded(name)) != folded(name):
+        raise NotDone(f"the server calls {names[found]} {safe_name(name)} now, and nobody is ever renamed")
+    return found
 
 
 def press(client: Client, action: str, who: UserId | str) -> Pressed:
@@ -56,7 +59,7 @@ class Deeds:
 
     async def user(self, name: str) -> UserId:
         """The user of exactly this name. Raises NotDone."""
-        return await user_called(self._client, name, self._desk.names.user(name))
+        return await user_called(self._client, self._desk.names, name)
 
     def _here(self) -> Room:
         room = self._desk.open_room

@@ -75,6 +75,7 @@ class Desk:
         self.window: Window | None = None
         self.on_news: Callable[[News], None] = lambda _: None
         self.alerts: list[str] = []  # what must not be missed, until the user puts it away
+        self.names.on_disputed = lambda user: self._alert(banners.other_name(self.names[user]))
         self.is_looked_at = False  # the end of the open room is in sight of the user
         self.reason = ""  # why the device is not connected
         self._now_ms = now_ms

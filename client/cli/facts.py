@@ -4,7 +4,7 @@ from client import Relation, UserId
 from client.cli import banners, words
 from client.cli.commands import Kind, Where
 from client.cli.desk import Desk
-from client.cli.names import people, safe_name, short_id, title
+from client.cli.names import people, short_id, title
 from client.cli.text import one_line
 
 
@@ -81,7 +81,7 @@ def completions(desk: Desk) -> dict[Kind, list[str]]:
     return {
         "user": sorted(name for user, name in desk.names.items() if user != desk.me), "member": sorted(members),
         "room": [*titles, *groups], "role": ["admin", "member"],
-        "contact": [safe_name(r.username) for r in relations if r.state in {"contact", "requested"}],
-        "incoming": [safe_name(r.username) for r in relations if r.state == "incoming"],
-        "blocked": [safe_name(r.username) for r in relations if r.blocked],
+        "contact": [desk.names[r.user] for r in relations if r.state in {"contact", "requested"}],
+        "incoming": [desk.names[r.user] for r in relations if r.state == "incoming"],
+        "blocked": [desk.names[r.user] for r in relations if r.blocked],
     }  # fmt: skip

@@ -73,7 +73,7 @@ async def run(place: Place, options: Namespace) -> int:
             _ = client.me
             return await COMMANDS[options.command](client, options)
         except (ChangeConflict, DevicesLag) as error:
-            complain(await _question(client, error))
+            complain(await _question(client, place, error))
             return Exit.ASKS
 
 
@@ -122,16 +122,16 @@ def _decides(options: Namespace) -> Callable[[Conflict | Lag], Awaitable[bool]]:
     return decide
 
 
-async def _question(client: Client, error: ChangeConflict | DevicesLag) -> str:
+async def _question(client: Client, place: Place, error: ChangeConflict | DevicesLag) -> str:
     """What would be asked if somebody were there, and how to answer."""
+    names = scripted.names_of(client, place)
     if isinstance(error, ChangeConflict):
         devices = {}
         with contextlib.suppress(LetterlockError):
             devices = {device.id: device.name for device in await client.devices()}
-        question = questions.of_conflict(error.conflict, devices, words.now_ms())
+        question = questions.of_conflict(error.conflict, names[error.conflict.connection.user], devices, words.now_ms())
     else:
         change = error.lag.change
-        relation = client.connections.get(change.user) if change.user is not None else None
-        who = relation.username if relation is not None else change.username or "somebody"
+        who = names[change.user] if change.user is not None else change.username or "somebody"
         question = questions.of_lag(error.lag, who, words.now_ms())
     return f"{question.title}\n{question.body}\nThe same again does it on what is now; --yes never asks."

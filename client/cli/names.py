@@ -1,7 +1,8 @@
 """Who is who, and which room is meant: user names for ids, titles for rooms, and what people type for either."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from client import Relation, Room, RoomId, SignedIn, UserId
 from client.cli.text import one_line
@@ -13,31 +14,55 @@ _ROOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Names(Mapping[UserId, str]):
-    """User names by id, as far as rooms and connections tell them; somebody unknown has the end of the id."""
+    """User names by id, as far as rooms and connections tell them; somebody unknown has the end of the id.
+
+    They are the server's word, and one that lies could show somebody as somebody else. Nobody is ever renamed, so the first
+    name of each stays; who has had two, or one that somebody else has, is shown with the end of the id.
+    """
 
     def __init__(self, me: SignedIn, kept: Mapping[str, str] | None = None) -> None:
-        self._names = {UserId(user): safe_name(name) for user, name in (kept or {}).items()}
-        self._names[me.user] = safe_name(me.username)
+        self.on_disputed: Callable[[UserId], None] = lambda _: None  # the server tells another name than before
+        self.first: dict[UserId, str] = {}
+        self._bearers: defaultdict[str, set[UserId]] = defaultdict(set)
+        self._disputed: set[UserId] = set()
+        self._learn(me.user, me.username)
+        for user, name in (kept or {}).items():
+            self._learn(UserId(user), name)
 
     def learn(self, rooms: Iterable[Room] = (), relations: Iterable[Relation] = ()) -> None:
         """Take names from what the client knows."""
         for room in rooms:
-            self._names.update((member.user, safe_name(member.username)) for member in room.members)
-        self._names.update((relation.user, safe_name(relation.username)) for relation in relations)
+            for member in room.members:
+                self._learn(member.user, member.username)
+        for relation in relations:
+            self._learn(relation.user, relation.username)
+
+    def _learn(self, user: UserId, name: str) -> None:
+        name = safe_name(name)
+        first = self.first.setdefault(user, name)
+        self._bearers[first].add(user)
+        if name != first and user not in self._disputed:
+            self._disputed.add(user)
+            self.on_disputed(user)
 
     def __getitem__(self, user: UserId) -> str:
-        return self._names.get(user) or f"user {user[-4:]}"
+        first = self.first.get(user)
+        if first is None:
+            return f"user {user[-4:]}"
+        is_plain = len(self._bearers[first]) == 1 and user not in self._disputed
+        return first if is_plain else f"{first}{MARK}{user[-SHORT:]}"
 
     def __iter__(self) -> Iterator[UserId]:
-        return iter(self._names)
+        return iter(self.first)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.first)
 
     def user(self, name: str) -> UserId | None:
-        """Who has this name, as far as it is known."""
+        """Who is shown under this name, or was the first to have it, as far as is known."""
         wanted = folded(name)
-        return next((user for user, known in self._names.items() if known == wanted), None)
+        shown = next((user for user, known in self.items() if known == wanted), None)
+        return shown or next((user for user, known in self.first.items() if known == wanted), None)
 
 
 def safe_name(name: str) -> str:
@@ -73,7 +98,7 @@ def title(others: Sequence[str], width: int = 1_000) -> str:
     return one_line(others[0], max(width - len(more), 1)) + more
 
 
-def room_meant(text: str, rooms: Sequence[Room], names: Mapping[UserId, str], me: UserId) -> Room | None:
+def room_meant(text: str, rooms: Sequence[Room], names: Names, me: UserId) -> Room | None:
     """The room that somebody means: by id, by the short id with its #, or by the other one's user name."""
     text = text.strip()
     if text.startswith(MARK) and len(text) > 1:
@@ -82,8 +107,8 @@ def room_meant(text: str, rooms: Sequence[Room], names: Mapping[UserId, str], me
         return found[0] if len(found) == 1 else None
     if _ROOM_ID.fullmatch(text.lower()):
         return next((room for room in rooms if room.id == text.lower()), None)
-    wanted = folded(text)
-    return next((r for r in rooms if (peer := r.peer_of(me)) is not None and names[peer] == wanted), None)
+    user = names.user(text)
+    return None if user is None else next((room for room in rooms if room.peer_of(me) == user), None)
 
 
 def is_room_name(text: str) -> bool:

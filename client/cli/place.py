@@ -61,7 +61,7 @@ class Place:
         return self.store.with_suffix(".names.json")
 
     def kept_names(self) -> dict[str, str]:
-        """User names by id, as they were last known."""
+        """User names by id, as they were first known."""
         try:
             kept = json.loads(self.names.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -21,10 +21,10 @@ class Question:
 
 
 def of_conflict(
-    conflict: Conflict, devices: Mapping[DeviceId, str], now_ms: int, zone: tzinfo | None = None
+    conflict: Conflict, who: str, devices: Mapping[DeviceId, str], now_ms: int, zone: tzinfo | None = None
 ) -> Question:
     """Another device of the user has changed the connection since the user pressed the button."""
-    who = safe_name(conflict.connection.username)
+    who = safe_name(who)
     asked = words.to_do(conflict.change.action, who)
     when = words.moment(conflict.changed_at, now_ms, zone)
     by = devices.get(conflict.changed_by) if conflict.changed_by is not None else None

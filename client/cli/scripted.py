@@ -7,15 +7,16 @@ first, also when the output is no terminal, because it may end in one.
 import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from client import Client, LetterlockError, Message, Refused, Room, SendRefused, Unreachable, UserId
-from client.cli import deeds, words
+from client.cli import banners, deeds, words
 from client.cli.deeds import NotDone
 from client.cli.model import form_of, instead
 from client.cli.names import Names, is_room_name, people, room_meant, short_id, title
 from client.cli.output import Exit, Locked, as_json, complain, say
+from client.cli.place import Place
 from client.cli.text import clean, decoded, one_line
 
 
@@ -29,22 +30,25 @@ async def caught_up(client: Client, timeout_s: float) -> None:
         raise Unreachable("the server did not answer in time") from error
 
 
-def names_of(client: Client, rooms: Iterable[Room], kept: Mapping[str, str] | None = None) -> Names:
-    """Who is who; `kept`: as they were known before."""
-    names = Names(client.me, kept)
-    names.learn(rooms, client.connections.list())
+def names_of(client: Client, place: Place, rooms: Iterable[Room] | None = None) -> Names:
+    """Who is who, as this device was told first; that is kept. Who is called otherwise now is complained of."""
+    names = Names(client.me, place.kept_names())
+    names.on_disputed = lambda user: complain(banners.other_name(names[user]))
+    names.learn(client.known_rooms() if rooms is None else rooms, client.connections.list())
+    place.keep_names(names.first)
     return names
 
 
-async def room_called(client: Client, text: str, *, offline: bool = False) -> Room:
+async def room_called(client: Client, names: Names, text: str, *, offline: bool = False) -> Room:
     """The room that was meant; a direct room with a user is made if need be. Raises NotDone."""
     rooms = client.known_rooms() if offline else await client.rooms()
-    found = room_meant(text, rooms, names_of(client, rooms), client.me.user)
+    names.learn(rooms)
+    found = room_meant(text, rooms, names, client.me.user)
     if found is not None:
         return found
     if is_room_name(text) or offline:
         raise NotDone(f"there is no conversation {one_line(text, 60)} here")
-    user = await deeds.user_called(client, text)
+    user = await deeds.user_called(client, names, text)
     if user == client.me.user:
         raise NotDone("that is you")
     return await client.direct_room(user)
@@ -66,9 +70,9 @@ async def send(client: Client, options: Namespace) -> Exit:
         if options.later:
             raise Unreachable
         await caught_up(client, options.timeout)
-        room = await room_called(client, options.to)
+        room = await room_called(client, names_of(client, options.place), options.to)
     except Unreachable:
-        room = await room_called(client, options.to, offline=True)
+        room = await room_called(client, names_of(client, options.place), options.to, offline=True)
         client.queue(room.id, body)
         complain("kept on this device; it goes as soon as letterlock is connected")
         return Exit.DONE if options.later else Exit.UNREACHABLE
@@ -118,22 +122,21 @@ def message_lines(message: Message, names: Names, me: UserId, *, room: str = "")
 class Reader:
     """Prints messages of some rooms, and marks what it has printed as read."""
 
-    def __init__(self, client: Client, rooms: Iterable[Room], options: Namespace) -> None:
-        self._client, self._options = client, options
+    def __init__(self, client: Client, rooms: Iterable[Room], names: Names, options: Namespace) -> None:
+        self._client, self._options, self._names = client, options, names
         self._rooms = {room.id: room for room in rooms}
-        self.names = names_of(client, client.known_rooms(), options.place.kept_names())
         self._one = len(self._rooms) == 1 and options.room is not None
 
     def _show(self, message: Message, *, unread: bool) -> None:
         me = self._client.me.user
         if self._options.json:
-            say(as_json(message_fields(message, self.names, me, unread=unread)))
+            say(as_json(message_fields(message, self._names, me, unread=unread)))
             return
         room = self._rooms.get(message.room)
         label = "" if self._one else short_id(message.room) if room is None or room.kind == "group" else ""
         if room is not None and not self._one and room.kind == "direct" and message.sender == me:
-            label = f"(to {title(people(room, self.names, me))})"
-        say(message_lines(message, self.names, me, room=label))
+            label = f"(to {title(people(room, self._names, me))})"
+        say(message_lines(message, self._names, me, room=label))
 
     def backlog(self) -> None:
         """What is unread, or the last ones that were asked for; in the mailbox's order."""
@@ -163,7 +166,7 @@ class Reader:
             if event.room not in self._rooms:
                 try:
                     self._rooms[event.room] = await self._client.room(event.room)
-                    self.names.learn([self._rooms[event.room]])
+                    self._names.learn([self._rooms[event.room]])
                 except Refused:
                     pass  # not a member any more; what was said is shown all the same
             self._show(event, unread=event.sender != self._client.me.user)
@@ -178,12 +181,12 @@ async def read(client: Client, options: Namespace) -> Exit:
     except Unreachable as error:
         complain(f"{words.of_error(error)}: this is what is on this device")
         rooms = client.known_rooms()
+    names = names_of(client, options.place)
     if options.room is not None:
-        rooms = [await room_called(client, options.room, offline=client.state.name != "LIVE")]
+        rooms = [await room_called(client, names, options.room, offline=client.state.name != "LIVE")]
     after = client.stored
-    reader = Reader(client, rooms, options)
+    reader = Reader(client, rooms, names, options)
     reader.backlog()
-    options.place.keep_names(reader.names)
     if client.keys.is_locked:
         complain("this device lacks keys of yours: `letterlock unlock` gets them")
     try:
@@ -203,13 +206,13 @@ async def rooms(client: Client, options: Namespace) -> Exit:
     except Unreachable as error:
         complain(f"{words.of_error(error)}: this is what is on this device")
         found = client.known_rooms()
-    names, me = names_of(client, found), client.me.user
+    names, me = names_of(client, options.place, found), client.me.user
     for room in found:
         unread = client.unread(room.id)
         if options.json:
             say(as_json({
                 "room": room.id, "kind": room.kind, "unread": unread,
-                "members": [{"user": m.user, "username": m.username, "role": m.role} for m in room.members],
+                "members": [{"user": m.user, "username": names[m.user], "role": m.role} for m in room.members],
             }))  # fmt: skip
         else:
             say(f"{short_id(room.id)}  {unread or '':>5}  {title(people(room, names, me))}")

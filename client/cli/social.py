@@ -3,46 +3,41 @@
 import asyncio
 from argparse import Namespace
 
-from client import Client, Room, Unreachable, UserId
+from client import Client, Unreachable
 from client.cli import deeds, words
 from client.cli.deeds import NotDone
 from client.cli.names import folded, short_id
 from client.cli.output import Exit, as_json, complain, say
-from client.cli.scripted import caught_up, room_called
-from client.cli.text import one_line
+from client.cli.scripted import caught_up, names_of, room_called
 
 
 async def group(client: Client, options: Namespace) -> Exit:
     """Make and change groups."""
     await caught_up(client, options.timeout)
+    names = names_of(client, options.place)
     if options.deed == "create":
-        room = await client.create_group([await deeds.user_called(client, name) for name in options.users])
+        room = await client.create_group([await deeds.user_called(client, names, name) for name in options.users])
         say(as_json({"room": room.id}) if options.json else short_id(room.id))
         return Exit.DONE
-    room = await room_called(client, options.room)
+    room = await room_called(client, names, options.room)
     if room.kind != "group":
         raise NotDone("that is no group")
     match options.deed:
         case "add":
-            await client.add_members(room.id, [await deeds.user_called(client, name) for name in options.users])
+            await client.add_members(room.id, [await deeds.user_called(client, names, name) for name in options.users])
         case "remove":
-            await client.remove_member(room.id, await _member(client, room, options.user))
+            await client.remove_member(room.id, await deeds.user_called(client, names, options.user))
         case "role":
-            await client.set_role(room.id, await _member(client, room, options.user), options.role)
+            await client.set_role(room.id, await deeds.user_called(client, names, options.user), options.role)
         case "owner":
-            await client.hand_over(room.id, await _member(client, room, options.user))
+            await client.hand_over(room.id, await deeds.user_called(client, names, options.user))
         case "leave":
             await client.leave_room(room.id)
         case _:
             for member in room.members:
-                fields = {"user": member.user, "username": member.username, "role": member.role}
-                say(as_json(fields) if options.json else f"{one_line(member.username, 32):<32}  {member.role}")
+                fields = {"user": member.user, "username": names[member.user], "role": member.role}
+                say(as_json(fields) if options.json else f"{names[member.user]:<32}  {member.role}")
     return Exit.DONE
-
-
-async def _member(client: Client, room: Room, name: str) -> UserId:
-    known = next((member.user for member in room.members if member.username == folded(name)), None)
-    return await deeds.user_called(client, name, known)
 
 
 async def contacts(client: Client, options: Namespace) -> Exit:
@@ -53,22 +48,25 @@ async def contacts(client: Client, options: Namespace) -> Exit:
             await _in_step(client, options)
         except Unreachable as error:
             complain(f"{words.of_error(error)}: this is what is on this device")
+        names = names_of(client, options.place)
         for relation in client.connections.list():
             if options.json:
-                fields = {"user": relation.user, "username": relation.username, "state": relation.state}
+                fields = {"user": relation.user, "username": names[relation.user], "state": relation.state}
                 say(as_json(fields | {"blocked": relation.blocked, "blocked_by": relation.blocked_by}))
             elif relation.state != "none" or any(relation.blocks):
-                say(f"{one_line(relation.username, 32):<32}  {words.of_relation(relation)}")
+                say(f"{names[relation.user]:<32}  {words.of_relation(relation)}")
         return Exit.DONE
     await caught_up(client, options.timeout)
-    pressed = deeds.press(client, options.deed, folded(options.user))
+    names = names_of(client, options.place)
+    pressed = deeds.press(client, options.deed, names.user(options.user) or folded(options.user))
     options.mine.add(pressed.change.position)
     try:
         async with asyncio.timeout(options.timeout):
             relation = await pressed
     except TimeoutError as error:
         raise Unreachable("no answer yet; it is tried again as soon as letterlock is connected") from error
-    say(f"{one_line(relation.username, 32)}: {words.of_relation(relation)}")
+    names.learn(relations=[relation])
+    say(f"{names[relation.user]}: {words.of_relation(relation)}")
     return Exit.DONE
 
 

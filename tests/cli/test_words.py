@@ -32,6 +32,7 @@ from client import (
     UserId,
 )
 from client.cli import banners, keywords, place, questions, secrets, words
+from client.cli.deeds import NotDone, user_called
 from client.cli.names import Names, is_room_name, room_meant, short_id, title
 from client.cli.output import Exit, exit_of
 from client.cli.place import WrongPlace
@@ -136,7 +137,7 @@ def test_changes_of_a_room_are_told():
 def test_a_conflict_shows_both_states():
     change = Change(1, "unblock", BOB, None, 7)
     conflict = Conflict(change, relation(blocked=True), 9, PHONE, NOON - HOUR)
-    question = questions.of_conflict(conflict, {PHONE: "pho\x1bne"}, NOON, UTC)
+    question = questions.of_conflict(conflict, "bob", {PHONE: "pho\x1bne"}, NOON, UTC)
     assert question.body.split("\n") == [
         "You asked to unblock bob.",
         "Meanwhile your device “pho␛ne” has changed this (11:00).",
@@ -145,7 +146,7 @@ def test_a_conflict_shows_both_states():
         "As you asked:  contact",
     ]
     assert (question.yes, question.no) == ("Unblock bob all the same", "Leave it as it is now")
-    assert "another device of yours" in questions.of_conflict(conflict, {}, NOON, UTC).body
+    assert "another device of yours" in questions.of_conflict(conflict, "bob", {}, NOON, UTC).body
     assert exit_of(ChangeConflict(Problem("connection_changed", 409), conflict)) is Exit.ASKS
 
 
@@ -248,7 +249,7 @@ def room(end: str, *members: UserId, kind="direct") -> Room:
 
 
 def test_a_room_is_meant_by_name_or_by_the_end_of_its_id():
-    names = {ME: "alice", BOB: "bob", CAROL: "carol"}
+    names = Names(SignedIn(ME, "alice", PHONE, "phone", Tokens("", 0, "", 0)), {BOB: "bob", CAROL: "carol"})
     with_bob, with_carol, group = room("01", ME, BOB), room("02", ME, CAROL), room("13", ME, BOB, CAROL, kind="group")
     rooms = [with_bob, with_carol, group]
     for text in ("bob", "@Bob ", "#000000000001", with_bob.id, with_bob.id.upper()):
@@ -271,6 +272,44 @@ def test_a_title_names_as_many_as_fit():
 def test_nobody_is_called_by_something_that_speaks_to_the_terminal():
     names = Names(SignedIn(ME, "ali\x1bce", PHONE, "phone", Tokens("", 0, "", 0)), {BOB: "b\u202eob\n"})
     assert (names[ME], names[BOB], names[CAROL]) == ("ali␛ce", "bob", "user 00cc")
+
+
+def test_the_first_name_of_each_stays_and_another_one_is_told_of():
+    """A server gives two users each other's name."""
+    names = Names(SignedIn(ME, "alice", PHONE, "phone", Tokens("", 0, "", 0)), {BOB: "bob"})
+    told = []
+    names.on_disputed = lambda user: told.append(names[user])
+    told_first = Room(RoomId("r"), "group", 1, 0, (Member(BOB, "bob", "owner"), Member(CAROL, "carol", "member")))
+    names.learn([told_first])
+    assert (names[BOB], names[CAROL], told) == ("bob", "carol", [])
+
+    swapped = replace(told_first, members=(Member(BOB, "carol", "owner"), Member(CAROL, "bob", "member")))
+    for _ in range(2):
+        names.learn([swapped])
+    assert (names[BOB], names[CAROL]) == (f"bob#{BOB[-8:]}", f"carol#{CAROL[-8:]}")
+    assert told == [names[BOB], names[CAROL]]
+    assert (names.user("bob"), names.user(names[CAROL])) == (BOB, CAROL)
+    assert names.first == {ME: "alice", BOB: "bob", CAROL: "carol"}
+
+
+class Lying:
+    """A server that names one user whoever is asked for."""
+
+    async def find_user(self, name):
+        return BOB
+
+
+async def test_nobody_is_found_under_another_name_than_the_first():
+    names = Names(SignedIn(ME, "alice", PHONE, "phone", Tokens("", 0, "", 0)), {BOB: "bob"})
+    with pytest.raises(NotDone, match="the server calls bob carol now"):
+        await user_called(Lying(), names, "carol")
+    assert await user_called(Lying(), names, "Bob") == BOB
+
+
+def test_nobody_is_shown_under_a_name_that_somebody_else_has():
+    names = Names(SignedIn(ME, "alice", PHONE, "phone", Tokens("", 0, "", 0)), {BOB: "bob", CAROL: "bob"})
+    assert (names[BOB], names[CAROL]) == (f"bob#{BOB[-8:]}", f"bob#{CAROL[-8:]}")
+    assert names.user("bob") == BOB
 
 
 # Places and secrets.

@@ -9,7 +9,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from client import Client, Conflict, Lag, LetterlockError
+from client import Client, Conflict, Lag, LetterlockError, UserId
 from client.cli import questions
 from client.cli.desk import Desk
 from client.cli.place import Place
@@ -45,7 +45,7 @@ class Letterlock(App[int]):
     async def on_unmount(self) -> None:
         """Leave the desk; what waits stays in the store."""
         if self._desk is not None:
-            self.place.keep_names(self._desk.names)
+            self.place.keep_names(self._desk.names.first)
             await self._desk.__aexit__()
 
     async def on_entrance_entered(self) -> None:
@@ -96,13 +96,15 @@ class Letterlock(App[int]):
             devices = {device.id: device.name for device in await self.client.devices()}
         except LetterlockError:
             devices = {}
-        return await self._ask(questions.of_conflict(conflict, devices, now_ms()))
+        who = self._called(conflict.connection.user) or conflict.connection.username
+        return await self._ask(questions.of_conflict(conflict, who, devices, now_ms()))
 
     async def _ask_about_lag(self, lag: Lag) -> bool:
-        names = self._desk.names if self._desk is not None else {}
-        user, username = lag.change.user, lag.change.username
-        who = username or (names.get(user, "") if user is not None else "") or "somebody"
+        who = lag.change.username or self._called(lag.change.user) or "somebody"
         return await self._ask(questions.of_lag(lag, who, now_ms()))
+
+    def _called(self, user: UserId | None) -> str:
+        return "" if self._desk is None or user is None else self._desk.names[user]
 
     @property
     def modal(self) -> ModalScreen[Any] | None:

@@ -70,11 +70,11 @@ async def contacts(chat: "Chat", _: Arguments) -> str | None:
             for relation in chat.desk.client.connections.list()
             if relation.state != "none" or any(relation.blocks)
         ),
-        key=lambda relation: ([state for state, _ in SECTIONS].index(relation.state), relation.username),
+        key=lambda relation: ([state for state, _ in SECTIONS].index(relation.state), chat.desk.names[relation.user]),
     )
     waiting = {change.target for change in chat.desk.client.connections.waiting()}
     choices: list[tuple[str, str]] = [
-        (relation.user, f"{safe_name(relation.username):<32}  {words.of_relation(relation)}"
+        (relation.user, f"{chat.desk.names[relation.user]:<32}  {words.of_relation(relation)}"
          + (" (a change waits)" if waiting & {relation.user, relation.username} else ""))
         for relation in found
     ]  # fmt: skip
@@ -89,7 +89,7 @@ async def contacts(chat: "Chat", _: Arguments) -> str | None:
 
 
 async def _about(chat: "Chat", relation: Relation) -> str | None:
-    name = safe_name(relation.username)
+    name = chat.desk.names[relation.user]
     deeds = [("chat", "Open the conversation"), ("verify", "Compare safety numbers")]
     match relation.state:
         case "incoming":

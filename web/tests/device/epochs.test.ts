@@ -793,6 +793,33 @@ describe("history for all", () => {
   });
 });
 
+test("keys that a server does not take for now are given later on the same connection, after growing pauses", async () => {
+  const room = ledger.room([alice, bob], "group", "all");
+  await alice.says(room, "one");
+  ledger.changes(room, [alice, bob, mallory], false);
+  await alice.hears({
+    kind: "room",
+    seq: 2,
+    room,
+    change: "added",
+    by: alice.user,
+    users: [mallory.user],
+    role: "member",
+  });
+  ledger.refusals = [refusal("unavailable", {}, 503), refusal("overloaded", { retry_after: 7 }, 503)];
+  const waits: number[] = [];
+  const { clock } = alice;
+  const wait = clock.wait;
+  clock.wait = async (ms, signal) => {
+    if (ms > 60_000) return wait(ms, signal);
+    waits.push(ms);
+    await alice.sealing.heard([]); // something else is new meanwhile
+  };
+  await alice.sealing.upkeep();
+  await vi.waitUntil(() => mallory.user in ledger.made(room)[0]!.wraps);
+  expect(waits).toEqual([250, 7_250]);
+});
+
 test("a device that is closed looks after nothing any more", async () => {
   let waiting = 0;
   const { clock } = alice;

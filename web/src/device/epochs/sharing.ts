@@ -185,9 +185,9 @@ export class Looks {
       const next = this.next.get(name) ?? { at: clock.now() + LOOKS[0], looks: 0 };
       this.next.set(name, next);
       if (next.at <= clock.now() && next.looks < LOOKS.length) {
+        await this.fetcher.look(room, epoch);
         const pause = LOOKS[Math.min(next.looks + 1, LOOKS.length - 1)] as number;
         Object.assign(next, { at: clock.now() + pause, looks: next.looks + 1 });
-        await this.fetcher.look(room, epoch);
         if ((await store.missingEpochs(db, [[room, epoch]])).length === 0) {
           isFound = true;
           continue;

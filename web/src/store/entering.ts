@@ -7,8 +7,8 @@ import type { Values } from "./values";
 
 /** Where nobody was signed in, keys that are here were made for this sign-in. */
 const MADE_BEFORE: ReadonlySet<Stores> = new Set(["keys", "wanted"]);
-/** Whose keys were seen and compared, which epochs, which rooms: a server must not have that forgotten by signing a device out. */
-const KNOWN: readonly Stores[] = [...MADE_BEFORE, "documents", "epochs", "rosters", "places"];
+/** Whose keys were seen and compared, which epochs, which rooms, which names: a server must not have that forgotten by signing a device out. */
+const KNOWN: readonly Stores[] = [...MADE_BEFORE, "documents", "epochs", "rosters", "places", "people"];
 /** Of the same user, a block that was pressed is kept as well: it must not be taken back by signing a device out. */
 const OF_THE_SAME: ReadonlySet<Stores> = new Set([...KNOWN, "changes"]);
 

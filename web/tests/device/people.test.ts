@@ -83,6 +83,21 @@ describe("a server that gives two users each other's name", () => {
     expect(after.device.notices.value).toEqual([]);
   });
 
+  test("nor by signing the device out", async () => {
+    const room = on.server.room("alice", "bob", "carol");
+    const tab = await on.browser.signedIn("alice");
+    const { device } = tab;
+    await until(device.room(room.id), (detail) => detail?.members.length === 3);
+    on.server.revoke("alice");
+    await until(device.connection, ({ state }) => state === "stopped");
+    swap(room);
+    await device.signIn("alice", { password: "x" }, "browser");
+    await tab.live();
+    await until(device.notices, (notices) => notices.length === 2);
+    const shown = await until(device.room(room.id), (detail) => detail?.members.length === 3);
+    expect(shown?.members[1]?.username).toBe(`bob (${on.server.user("bob").slice(-8)})`);
+  });
+
   test("also where another tab has learned the names", async () => {
     const first = await on.browser.signedIn("alice");
     const other = await Tab.open(on.browser);

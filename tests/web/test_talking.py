@@ -45,6 +45,16 @@ async def test_what_is_written_without_a_network_goes_when_there_is_one_again(pe
     assert order == ["before", "in the tunnel", "still in the tunnel"]
 
 
+async def test_what_was_typed_is_there_after_a_reload_at_once(people):
+    alice, bob = await people("alice", "bob")
+    await alice.writes(bob, "Hello")
+    await alice.sees_ticks("Hello", "Delivered")
+    await alice.composer.press_sequentially("half a sentence")
+    await alice.page.reload()
+    await alice.is_in()
+    await expect(alice.composer).to_have_value("half a sentence")
+
+
 async def test_a_new_device_has_the_whole_history(people, another_device):
     alice, bob = await people("alice", "bob")
     await alice.writes(bob, "one")

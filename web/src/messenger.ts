@@ -322,6 +322,7 @@ export interface Messenger {
   markRead(room: RoomId, seq: number): void;
   typing(room: RoomId): void;
   draft(room: RoomId): Promise<string>;
+  /** With every letter: it is stored when nothing more comes, now and then meanwhile, and at once when the page is hidden. */
   keepDraft(room: RoomId, text: string): void;
   /** Full words and prefixes, in all rooms, newest first; every word of the query must occur. */
   search(query: string, limit: number): Promise<readonly Hit[]>;

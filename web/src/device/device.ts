@@ -8,6 +8,7 @@ import { decodeDevices } from "../protocol/answers";
 import type { DeviceId, MessageId, RoomId, UserId } from "../protocol/ids";
 import { fields, flag } from "../protocol/shape";
 import { type Db, openStore } from "../store/db";
+import { takeUpDrafts } from "../store/drafts";
 import { removeNotice } from "../store/notices";
 import { search } from "../store/search";
 import { getValue, putValue } from "../store/values";
@@ -50,6 +51,8 @@ export interface Surroundings {
   readonly builds: Pick<Builds, "isNew" | "goOn">;
   /** Null where the browser lets nobody ask. */
   readonly storage: Pick<StorageManager, "persist" | "persisted"> | null;
+  /** `hear` is called whenever the page is hidden or left: it may never be shown again. */
+  onHidden(hear: () => void): void;
 }
 
 export async function browser(): Promise<Surroundings & { readonly builds: Builds }> {
@@ -64,6 +67,12 @@ export async function browser(): Promise<Surroundings & { readonly builds: Build
     origin: location.origin,
     builds: new Builds(clock, pageOfBrowser),
     storage: (navigator.storage as StorageManager | undefined) ?? null,
+    onHidden: (hear) => {
+      document.addEventListener("visibilitychange", () => {
+        if (document.hidden) hear();
+      });
+      addEventListener("pagehide", hear);
+    },
   };
 }
 
@@ -101,6 +110,7 @@ export class Device implements contract.Messenger {
     this.roomsPart = new Rooms(this.parts, keys, this.people, this.relationsPart, () => this.identity);
     this.calls = new RoomCalls(this.parts, this.people);
     this.writing = new Writing(this.parts, keys);
+    surroundings.onHidden(() => void this.writing.keepNow());
     this.pushPart = makePush(this.parts);
     const { consistency } = this.relationsPart;
     this.canUnblock = computed(() => this.isOnline.value || consistency.value === "confirm");
@@ -121,6 +131,7 @@ export class Device implements contract.Messenger {
 
   /** Show what is stored, and take part in having a connection, until `close`. */
   async begin(): Promise<void> {
+    await takeUpDrafts(this.parts.db).catch((error) => log("drafts are not taken up", error));
     await this.load();
     void this.lead();
   }

@@ -4,8 +4,9 @@ import { Refusal } from "../messenger";
 import { blockedProblem } from "../protocol/changes";
 import type { MessageId, RoomId } from "../protocol/ids";
 import { isFull } from "../store/db";
+import { draftOf, keepDraft, putDraftDown } from "../store/drafts";
 import { findUnsent, markResent, removeUnsent, write } from "../store/outbox";
-import { changeRoom, readUpTo } from "../store/rooms";
+import { readUpTo } from "../store/rooms";
 import { findMessage } from "../store/windows";
 import { closedBy } from "./gate";
 import { log, type Parts } from "./parts";
@@ -13,15 +14,23 @@ import type { Keys } from "./ports";
 
 /** What a message's payload takes at most (docs/protocol.md §6.6), of which this much is not the text. */
 const MOST_BYTES = 32_640 - 160;
-const DRAFT_MS = 300;
+const DRAFT_MS = 300; // without another letter
+const DRAFT_MOST_MS = 2_000;
 const READ_MS = 100;
 const TYPING_MS = 1_000;
+
+/** What is done in a moment, and no later than `by`. */
+interface Pending {
+  readonly timer: ReturnType<typeof setTimeout>;
+  readonly by: number;
+  readonly task: () => Promise<void>;
+}
 
 export class Writing {
   private readonly drafts = new Map<RoomId, string>();
   private readonly reads = new Map<RoomId, number>();
   private readonly typed = new Map<RoomId, number>();
-  private readonly pending = new Map<string, { timer: ReturnType<typeof setTimeout>; task: () => Promise<void> }>();
+  private readonly pending = new Map<string, Pending>();
 
   constructor(
     private readonly parts: Parts,
@@ -88,35 +97,47 @@ export class Writing {
   }
 
   async draft(room: RoomId): Promise<string> {
-    return this.drafts.get(room) ?? (await this.parts.db.get("rooms", room))?.draft ?? "";
+    return this.drafts.get(room) ?? draftOf(this.parts.db, room);
   }
 
   keepDraft(room: RoomId, text: string): void {
     this.drafts.set(room, text);
-    this.later(`draft ${room}`, DRAFT_MS, async () => {
+    const keep = async (): Promise<void> => {
       const draft = this.drafts.get(room) ?? "";
-      await changeRoom(this.parts.db, room, (record) => ({ ...record, draft }));
+      await keepDraft(this.parts.db, room, draft);
       if (this.drafts.get(room) === draft) this.drafts.delete(room);
-    });
+    };
+    this.later(`draft ${room}`, DRAFT_MS, keep, DRAFT_MOST_MS);
   }
 
-  /** What comes again within the time is done once. */
-  private later(name: string, ms: number, task: () => Promise<void>): void {
-    if (this.pending.has(name)) return;
-    const careful = (): Promise<void> => task().catch((error) => log(`${name.split(" ")[0]} is not kept`, error));
-    const timer = setTimeout(() => {
+  /** What comes again within the time is done once; with `most`, after the last time, but no later than that. */
+  private later(name: string, ms: number, task: () => Promise<void>, most = 0): void {
+    const now = this.parts.clock.monotonic();
+    const waiting = this.pending.get(name);
+    if (waiting !== undefined && most === 0) return;
+    clearTimeout(waiting?.timer);
+    const by = waiting?.by ?? now + Math.max(ms, most);
+    const careful = (): Promise<void> => this.careful(name.split(" ")[0]!, task);
+    const done = (): void => {
       this.pending.delete(name);
       void careful();
-    }, ms);
-    this.pending.set(name, { timer, task: careful });
+    };
+    this.pending.set(name, { timer: setTimeout(done, Math.min(ms, by - now)), by, task: careful });
   }
 
-  /** Before the page goes: what else would be kept in a moment. */
+  /** Before the page goes, and when it is hidden: what else would be kept in a moment. */
   async keepNow(): Promise<void> {
     const all = [...this.pending.values()];
     this.pending.clear();
     for (const { timer } of all) clearTimeout(timer);
-    await Promise.all(all.map(({ task }) => task()));
+    const drafts = [...this.drafts].map(([room, text]) =>
+      this.careful("draft", () => putDraftDown(this.parts.db, room, text)),
+    );
+    await Promise.all([...drafts, ...all.map(({ task }) => task())]);
+  }
+
+  private careful(what: string, task: () => Promise<void>): Promise<void> {
+    return task().catch((error) => log(`a ${what} is not kept`, error));
   }
 }
 

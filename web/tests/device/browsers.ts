@@ -133,8 +133,9 @@ export class Tab {
       socket.on("error", () => undefined); // a browser's tells by closing
       return socket as unknown as Wire;
     };
-    const { locks, clock, server, builds, storage } = browser;
-    const surroundings = { db, lost: lost.signal, bus, locks, clock, open, origin: server.origin, builds, storage };
+    const { locks, clock, server, builds, storage, onHidden } = browser;
+    const { origin } = server;
+    const surroundings = { db, lost: lost.signal, bus, locks, clock, open, origin, builds, storage, onHidden };
     tab.device = new Device(
       surroundings,
       ({ session }) => {
@@ -187,9 +188,17 @@ export class Browser {
   readonly tabs = new Set<Tab>();
   clock: Clock = { ...clock, chance: () => 0 };
   reloads = 0;
+  private readonly hearers = new Set<() => void>();
   readonly builds = { isNew: signal(false), goOn: () => void this.reloads++ };
 
   constructor(readonly server: Server) {}
+
+  onHidden = (hear: () => void): void => void this.hearers.add(hear);
+
+  /** All its tabs are hidden. */
+  hide(): void {
+    for (const hear of this.hearers) hear();
+  }
 
   async signedIn(username: string): Promise<Tab> {
     const tab = await Tab.open(this);

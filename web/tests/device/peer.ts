@@ -41,6 +41,7 @@ async function open(name: string, origin: string): Promise<void> {
     origin,
     builds: { isNew: signal(false), goOn: () => undefined },
     storage: null,
+    onHidden: () => undefined,
   };
   const push = { push: signal("unsupported" as const), enablePush: async () => {}, disablePush: async () => {} };
   const device = new Device(

@@ -1,9 +1,9 @@
 /** A window on a conversation: some hundred rows, whatever the room has. */
 
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { openStore } from "../../src/store/db";
-import { eventually, until } from "./browsers";
+import { eventually, Tab, until } from "./browsers";
 import { messages, stage, texts } from "./stage";
 
 const on = stage();
@@ -238,6 +238,39 @@ describe("ticks", () => {
     const timeline = await device.timeline(room.id);
     expect(messages(timeline.rows.value)[0]).toMatchObject({ mine: true, ticks: "read" });
     await until(device.rooms, (rooms) => rooms[0]?.preview?.ticks === "read");
+  });
+});
+
+describe("a draft", () => {
+  async function typing() {
+    const { room, device } = await withMessages(0);
+    const db = await openStore();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    return { room, device, kept: async () => (await db.get("rooms", room.id))?.draft };
+  }
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test("is kept at once when the page is hidden: it may never be shown again", async () => {
+    const { room, device, kept } = await typing();
+    device.keepDraft(room.id, "half a sen");
+    on.browser.hide();
+    vi.useRealTimers();
+    await eventually(async () => (await kept()) === "half a sen");
+    const again = await Tab.open(on.browser);
+    expect(await again.device.draft(room.id)).toBe("half a sen");
+  });
+
+  test("is kept after a pause, and now and then where there is none", async () => {
+    const { room, device, kept } = await typing();
+    for (let n = 1; n <= 21; n++) {
+      device.keepDraft(room.id, "x".repeat(n));
+      vi.advanceTimersByTime(100);
+      if (n === 15) expect(await kept()).toBe("");
+    }
+    vi.useRealTimers();
+    await eventually(async () => ((await kept())?.length ?? 0) >= 20);
   });
 });
 

@@ -1,5 +1,5 @@
 import { memo } from "preact/compat";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { words } from "../../i18n/words";
 import type { Messenger } from "../../messenger";
@@ -8,7 +8,6 @@ import { Icon } from "../parts/icon";
 import { Problem } from "../parts/problem";
 import { inWords } from "../refusals";
 
-const DRAFT_PAUSE = 400;
 const TYPING_PAUSE = 2_500;
 
 /** Where the browser does not grow the box by itself, its height follows what is in it. */
@@ -41,16 +40,7 @@ export const Composer = memo(function Composer({
   const w = words.value.composer;
   const box = useRef<HTMLTextAreaElement>(null);
   const [problem, setProblem] = useState<string | null>(null);
-  const draft = useRef<{ timer: ReturnType<typeof setTimeout> | undefined; typedAt: number }>({
-    timer: undefined,
-    typedAt: 0,
-  });
-
-  const keep = (): void => {
-    clearTimeout(draft.current.timer);
-    draft.current.timer = undefined;
-    messenger.keepDraft(room, box.current?.value ?? "");
-  };
+  const typedAt = useRef(0);
 
   useLayoutEffect(() => {
     let left = false;
@@ -65,28 +55,17 @@ export const Composer = memo(function Composer({
     if (!entersLines()) element?.focus();
     return () => {
       left = true;
-      if (draft.current.timer !== undefined && element !== null) messenger.keepDraft(room, element.value);
-      clearTimeout(draft.current.timer);
     };
   }, [messenger, room]);
-
-  useEffect(() => {
-    const hide = (): void => {
-      if (document.visibilityState === "hidden" && draft.current.timer !== undefined) keep();
-    };
-    document.addEventListener("visibilitychange", hide);
-    return () => document.removeEventListener("visibilitychange", hide);
-  });
 
   const onInput = (): void => {
     const element = box.current;
     if (element === null) return;
     grow(element);
-    clearTimeout(draft.current.timer);
-    draft.current.timer = setTimeout(keep, DRAFT_PAUSE);
+    messenger.keepDraft(room, element.value);
     const now = Date.now();
-    if (element.value.trim() !== "" && now - draft.current.typedAt > TYPING_PAUSE) {
-      draft.current.typedAt = now;
+    if (element.value.trim() !== "" && now - typedAt.current > TYPING_PAUSE) {
+      typedAt.current = now;
       messenger.typing(room);
     }
   };
@@ -97,8 +76,8 @@ export const Composer = memo(function Composer({
     if (element === null || text === "") return;
     element.value = "";
     grow(element);
-    draft.current.typedAt = 0;
-    keep();
+    typedAt.current = 0;
+    messenger.keepDraft(room, "");
     setProblem(null);
     onSent();
     try {
@@ -131,9 +110,6 @@ export const Composer = memo(function Composer({
           placeholder={w.placeholder}
           autocomplete="off"
           onInput={onInput}
-          onBlur={() => {
-            if (draft.current.timer !== undefined) keep();
-          }}
           onKeyDown={(event) => {
             // While letters are being composed (Hangul, kana), Enter belongs to the input method.
             if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;

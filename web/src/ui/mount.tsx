@@ -5,6 +5,7 @@ import "./styles/index.css";
 import { render } from "preact";
 
 import type { Messenger } from "../messenger";
+import { Unopened } from "./entry/unopened";
 import { readPreferences } from "./prefs";
 import { readAddress } from "./route";
 import { App } from "./shell/app";
@@ -13,4 +14,10 @@ export async function mount(messenger: Messenger, root: HTMLElement): Promise<vo
   await readPreferences();
   readAddress();
   render(<App messenger={messenger} />, root);
+}
+
+/** There is no messenger, because the browser's storage cannot be opened: the page says so. */
+export async function mountUnopened(root: HTMLElement): Promise<void> {
+  await readPreferences().catch(() => undefined); // in English, then
+  render(<Unopened />, root);
 }

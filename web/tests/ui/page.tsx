@@ -3,7 +3,7 @@
  * &theme=dark and &lang=ko; without a scene it lists them. Never part of a build that is served.
  */
 
-import { mount } from "../../src/ui/mount";
+import { mount, mountUnopened } from "../../src/ui/mount";
 import { chooseLanguage, chooseTheme, THEMES } from "../../src/ui/prefs";
 import { id } from "./fake";
 import { frame } from "./hands";
@@ -57,7 +57,7 @@ function contents(): void {
 async function show(scene: Scene, root: HTMLElement): Promise<void> {
   if (scene.at !== undefined) history.replaceState(null, "", `#${scene.at}`);
   scene.set?.();
-  await mount(messenger, root);
+  await (scene.unopened ? mountUnopened(root) : mount(messenger, root));
   const theme = THEMES.find((one) => one === asked.get("theme"));
   if (theme !== undefined) chooseTheme(theme);
   const language = asked.get("lang");

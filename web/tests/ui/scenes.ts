@@ -18,6 +18,8 @@ export interface Scene {
   readonly at?: string;
   /** Before the page is there. */
   readonly set?: () => void;
+  /** There is no messenger: the browser's storage cannot be opened. */
+  readonly unopened?: true;
   /** What is done on the page then. */
   readonly act?: () => unknown;
 }
@@ -176,6 +178,7 @@ export function scenesOf({ messenger, bob, choir, long, rooms }: World): Readonl
     },
     suspended: connected({ state: "stopped", reason: "suspended" }),
     fault: connected({ state: "stopped", reason: "fault" }),
+    unopened: { unopened: true },
 
     // --- conversations ---
     main: {},

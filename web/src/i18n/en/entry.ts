@@ -106,6 +106,9 @@ export const entry = {
     faultTitle: "Something went wrong",
     fault: "This page has stopped because of a mistake of ours. Reload it; nothing that was sent is lost.",
     reload: "Reload",
+    unopenedTitle: "Letterlock cannot keep anything here",
+    unopened:
+      "This browser does not open the storage in which messages and keys are kept: the window may be a private one, the disk full, or a tab still open with an older version. Close other tabs of Letterlock and reload.",
   },
 
   connection: {

@@ -107,6 +107,9 @@ export const entry: Shape<typeof english> = {
     faultTitle: "문제가 생겼습니다",
     fault: "프로그램 오류로 멈췄습니다. 페이지를 새로 고치세요. 보낸 메시지는 사라지지 않습니다.",
     reload: "새로 고침",
+    unopenedTitle: "이 브라우저에 저장할 수 없습니다",
+    unopened:
+      "메시지와 키를 보관할 저장소를 열 수 없습니다. 시크릿 창이거나, 디스크가 가득 찼거나, 이전 버전의 탭이 열려 있을 수 있습니다. 다른 Letterlock 탭을 닫고 새로 고치세요.",
   },
 
   connection: {

@@ -159,11 +159,13 @@ export class Sender {
     if (refusal === null) log("sealing failed", error);
     const goes = refusal === null || LATER.has(refusal.code) || (refusal.problem !== null && mayRetry(refusal.problem));
     if (!goes) {
-      this.backoffs.delete(room);
       const reason = refusal.problem ?? problem(refusal.code, 0);
-      for (const message of this.outbox.giveUp(room)) await this.fail(message, reason);
+      const isNoted = await this.failAll(this.outbox.giveUp(room), async () => reason);
       this.wake.set();
-      return;
+      if (isNoted) {
+        this.backoffs.delete(room);
+        return;
+      }
     }
     const backoff = (this.backoffs.get(room) ?? new Backoff()).failed();
     this.backoffs.set(room, backoff);
@@ -258,7 +260,7 @@ export class Sender {
         await this.renew(record, refusal.server_time as number);
         break;
       case "stopped":
-        await this.fail(record, await this.stoppedBy(record.room));
+        await this.fail(record, this.stoppedBy(record.room));
         break;
       case "reseal":
         this.parts.sealing.stale(record.room, this.epochOf(record), refusal);
@@ -276,18 +278,42 @@ export class Sender {
   }
 
   /** Give a message another id and time. It goes behind what waits in its room, which would be late behind that time. */
-  private async renew({ id, room }: OutboxRecord, serverTime: number): Promise<void> {
-    const renewed = await renew(this.parts.db, id, serverTime);
-    this.texts.delete(id);
+  private async renew(record: OutboxRecord, serverTime: number): Promise<void> {
+    const { id, room } = record;
+    this.texts.set(id, { ...record, fresh: true }); // no server has it
+    const renewed = await this.settled(id, () => renew(this.parts.db, id, serverTime));
     if (renewed !== null) this.add(renewed);
     this.parts.bus.tell({ type: "outbox", room, settled: true });
     this.seal(room);
   }
 
-  private async fail(message: Outgoing | OutboxRecord, reason: Problem): Promise<void> {
-    await failMessage(this.parts.db, message.id, reason);
-    this.texts.delete(message.id);
+  private async fail(message: Outgoing | OutboxRecord, reason: Problem | Promise<Problem>): Promise<void> {
+    await this.settled(message.id, async () => failMessage(this.parts.db, message.id, await reason));
     this.parts.bus.tell({ type: "outbox", room: message.room, settled: true });
+  }
+
+  /** Whether all of that is noted; if not, it is tried again when there is a reason to look. */
+  private async failAll(messages: readonly Outgoing[], reason: (room: RoomId) => Promise<Problem>): Promise<boolean> {
+    let isNoted = true;
+    for (const message of messages) {
+      await this.fail(message, reason(message.room)).catch((error) => {
+        isNoted = false;
+        log("that a message failed is not noted", error);
+      });
+    }
+    return isNoted;
+  }
+
+  /** Note what becomes of a message that has left the outbox. As long as the store does not have that, it waits as before. */
+  private async settled<Result>(id: MessageId, note: () => Promise<Result>): Promise<Result> {
+    const record = this.texts.get(id);
+    this.texts.delete(id);
+    try {
+      return await note();
+    } catch (error) {
+      if (record !== undefined) this.add(record);
+      throw error;
+    }
   }
 
   /** Somebody may be blocked now, or no longer: what is not to be sent stops here, and is kept with the reason. */
@@ -298,7 +324,7 @@ export class Sender {
   }
 
   private async dropStopped(): Promise<void> {
-    for (const message of this.outbox.leaveStopped()) await this.fail(message, await this.stoppedBy(message.room));
+    await this.failAll(this.outbox.leaveStopped(), (room) => this.stoppedBy(room));
   }
 
   private async stoppedBy(room: RoomId): Promise<Problem> {

@@ -91,11 +91,14 @@ export class Outbox {
     return this.roomOf.has(message);
   }
 
-  /** Queue a message; `sentAt` grows in the order in which the user wrote. `wasSent`: an earlier tab may have sent it. */
+  /** Queue a message, in its place: `sentAt` grows in the order in which the user wrote. `wasSent`: an earlier tab may have sent it. */
   add(message: Outgoing, wasSent = false): void {
     const lane = this.lanes.get(message.room) ?? new Lane();
     this.lanes.set(message.room, lane);
-    lane.waiting.push({ message, sentAt: null, wasSent, turnedAway: false });
+    const item = { message, sentAt: null, wasSent, turnedAway: false };
+    const last = lane.waiting.at(-1);
+    if (last !== undefined && last.message.sentAt > message.sentAt) lane.putBack([item]);
+    else lane.waiting.push(item);
     this.roomOf.set(message.id, message.room);
   }
 

@@ -5,9 +5,10 @@ import { forceCloseDatabase, IDBObjectStore } from "fake-indexeddb";
 import { openDB, unwrap } from "idb";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
+import { Refusal, type Row } from "../../src/messenger";
 import { NAME, VERSION } from "../../src/store/schema";
 import { eventually, Tab, until } from "./browsers";
-import { stage, texts } from "./stage";
+import { messages, stage, texts } from "./stage";
 
 const on = stage();
 
@@ -41,18 +42,26 @@ describe("a disk that is full", () => {
     vi.restoreAllMocks();
   });
 
+  /** Nothing more goes into this store, until `vi.restoreAllMocks`. */
+  function fills(store: string) {
+    const put = IDBObjectStore.prototype.put;
+    return vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, ...given) {
+      const request = put.apply(this, given);
+      // The transaction ends, and what else was asked of it is only told that it did: its own error says why.
+      const end = () => (this.transaction as unknown as Ending)._abort("QuotaExceededError");
+      if (this.name === store) request.addEventListener("success", end);
+      return request;
+    });
+  }
+
+  const tried = (spy: ReturnType<typeof fills>, store: string) =>
+    spy.mock.contexts.filter((context) => (context as IDBObjectStore).name === store).length;
+
   test("is said to be, and what came meanwhile comes when there is space", async () => {
     const room = on.server.direct("alice", "bob");
     const { device } = await on.browser.signedIn("alice");
     const timeline = await device.timeline(room.id);
-    const put = IDBObjectStore.prototype.put;
-    vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, ...given) {
-      const request = put.apply(this, given);
-      // The transaction ends, and what else was asked of it is only told that it did: its own error says why.
-      const end = () => (this.transaction as unknown as Ending)._abort("QuotaExceededError");
-      if (this.name === "entries") request.addEventListener("success", end);
-      return request;
-    });
+    fills("entries");
     on.server.says("bob", room, "no room for this");
     const full = await until(device.connection, (connection) => connection.state === "offline");
     expect(full).toMatchObject({ reason: "storage_full" });
@@ -61,6 +70,61 @@ describe("a disk that is full", () => {
     device.hurry();
     await until(timeline.rows, (rows) => texts(rows).includes("no room for this"));
     await until(device.connection, (connection) => connection.state === "live");
+  });
+
+  const failed = (rows: readonly Row[]) => messages(rows).map(({ text, refused }) => `${text} ${refused?.code}`);
+
+  test("loses sight of no message that a block stops: that is noted when there is space", async () => {
+    const room = on.server.direct("alice", "bob");
+    const tab = await on.browser.signedIn("alice");
+    const { device } = tab;
+    const timeline = await device.timeline(room.id);
+    tab.sealing.refusal = new Refusal("offline");
+    for (const text of ["one", "two"]) await device.send(room.id, text);
+    const disk = fills("outbox");
+    on.server.relate("alice", "bob", { blocked: true });
+    await eventually(() => tried(disk, "outbox") >= 2);
+    await until(timeline.rows, (rows) => failed(rows).join() === "one undefined,two undefined");
+
+    vi.restoreAllMocks();
+    tab.bus.tell({ type: "connections" });
+    await until(timeline.rows, (rows) => failed(rows).join() === "one blocked,two blocked");
+  });
+
+  test("nor of one that cannot be sealed", async () => {
+    const room = on.server.direct("alice", "bob");
+    on.browser.clock = { ...on.browser.clock, chance: () => 0.99 };
+    const tab = await on.browser.signedIn("alice");
+    const timeline = await tab.device.timeline(room.id);
+    tab.sealing.refusal = new Refusal("identity_changed");
+    const disk = fills("outbox");
+    await tab.device.send(room.id, "one");
+    await eventually(() => tried(disk, "outbox") >= 1);
+    on.server.says("bob", room, "hello");
+    await until(timeline.rows, (rows) => texts(rows).includes("hello"));
+    expect(tried(disk, "outbox")).toBe(1); // not all the time
+
+    vi.restoreAllMocks();
+    on.server.dropSockets();
+    await until(timeline.rows, (rows) => failed(rows).includes("one identity_changed"));
+  });
+
+  test("nor of one that the server refuses for good", async () => {
+    const room = on.server.direct("alice", "bob");
+    const { device } = await on.browser.signedIn("alice");
+    const timeline = await device.timeline(room.id);
+    on.server.refuse = () => ({ status: 403, code: "forbidden", title: "", detail: "" });
+    on.server.answers = false;
+    await device.send(room.id, "one");
+    await eventually(() => on.server.sends().length === 1);
+    fills("outbox");
+    on.server.answers = true;
+    on.server.dropSockets();
+    await until(device.connection, (state) => state.state === "offline" && state.reason === "storage_full");
+
+    vi.restoreAllMocks();
+    device.hurry();
+    await until(timeline.rows, (rows) => failed(rows).join() === "one forbidden");
   });
 });
 

@@ -38,14 +38,16 @@ export class DeviceSession implements Session {
   }
 
   identity(): Promise<Identity> {
-    this.known ??= getValue(this.db, "identity").then((identity) => {
-      if (identity === undefined) {
-        this.known = null;
-        throw new Refusal("signed_out");
-      }
+    if (this.known !== null) return this.known;
+    const known = getValue(this.db, "identity").then((identity) => {
+      if (identity === undefined) throw new Refusal("signed_out");
       return identity;
     });
-    return this.known;
+    this.known = known;
+    known.catch(() => {
+      if (this.known === known) this.known = null;
+    });
+    return known;
   }
 
   async request(method: Method, path: string, options: Options = {}): Promise<unknown> {

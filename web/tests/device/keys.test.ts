@@ -12,11 +12,13 @@ import { EncryptionKey, generate, pairOf } from "../../src/crypto/keys";
 import * as userkeys from "../../src/crypto/userkeys";
 import { KIND } from "../../src/crypto/userkeys";
 import { openWithPassword } from "../../src/crypto/vault";
+import { Keyring } from "../../src/device/keys/keyring";
 import { passwordOf } from "../../src/device/keys/opening";
 import { ROTATE_S } from "../../src/device/keys/rotation";
 import { Refusal } from "../../src/messenger";
 import type { UserId } from "../../src/protocol/ids";
 import { versions } from "../../src/store/keys";
+import { fails } from "./disk";
 import { Ledger, refusal, type Told } from "./ledger";
 import { another, Device, News_, PASSWORD, Puppet, person } from "./person";
 
@@ -72,6 +74,14 @@ async function brings(secret: { password: string } | { recoveryKey: string }): P
   }
   return isWhole(other);
 }
+
+test("the keys of this device are asked for again where the disk did not give them", async () => {
+  const keyring = new Keyring(alice.db);
+  fails("keys", "device");
+  await expect(keyring.own()).rejects.toMatchObject({ name: "AbortError" });
+  expect((await keyring.own()).device).toBe(alice.device);
+  vi.restoreAllMocks();
+});
 
 describe("an account", () => {
   test("has keys, and a recovery key that is shown until it is confirmed, also after a reload", async () => {

@@ -1,6 +1,6 @@
 /** Tokens and requests (docs/protocol.md §3.4, docs/client.md). */
 
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { DeviceSession } from "../../src/device/session";
 import { TabsBus } from "../../src/device/tabs";
@@ -8,6 +8,7 @@ import { Refusal } from "../../src/messenger";
 import { openStore } from "../../src/store/db";
 import { getValue, putValue } from "../../src/store/values";
 import { type Browser, eventually, Tab, until } from "./browsers";
+import { fails } from "./disk";
 import { newId } from "./ledger";
 import { refused } from "./server";
 import { held, messages, stage } from "./stage";
@@ -39,6 +40,18 @@ async function withBadToken(browser: Browser): Promise<void> {
 }
 
 const refreshes = (): number => on.server.requests.filter((request) => request.endsWith("accounts/refresh")).length;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+test("who this device is is asked for again where the disk did not say", async () => {
+  await signedIn(on.browser);
+  const session = await aSession(on.browser);
+  fails("values", "identity");
+  await expect(session.identity()).rejects.toMatchObject({ name: "AbortError" });
+  expect(await session.identity()).toMatchObject({ username: "alice" });
+});
 
 describe("an access token", () => {
   test("that is refused is replaced, once for all requests and tabs", async () => {

@@ -1,13 +1,14 @@
 /** The browser's storage, on which everything stands: asked to last, full, or gone. */
 
 import "fake-indexeddb/auto";
-import { forceCloseDatabase, IDBObjectStore } from "fake-indexeddb";
+import { forceCloseDatabase } from "fake-indexeddb";
 import { openDB, unwrap } from "idb";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { Refusal, type Row } from "../../src/messenger";
 import { NAME, VERSION } from "../../src/store/schema";
 import { eventually, Tab, until } from "./browsers";
+import { fills, tried } from "./disk";
 import { messages, stage, texts } from "./stage";
 
 const on = stage();
@@ -41,21 +42,6 @@ describe("a disk that is full", () => {
   afterEach(() => {
     vi.restoreAllMocks();
   });
-
-  /** Nothing more goes into this store, until `vi.restoreAllMocks`. */
-  function fills(store: string) {
-    const put = IDBObjectStore.prototype.put;
-    return vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, ...given) {
-      const request = put.apply(this, given);
-      // The transaction ends, and what else was asked of it is only told that it did: its own error says why.
-      const end = () => (this.transaction as unknown as Ending)._abort("QuotaExceededError");
-      if (this.name === store) request.addEventListener("success", end);
-      return request;
-    });
-  }
-
-  const tried = (spy: ReturnType<typeof fills>, store: string) =>
-    spy.mock.contexts.filter((context) => (context as IDBObjectStore).name === store).length;
 
   test("is said to be, and what came meanwhile comes when there is space", async () => {
     const room = on.server.direct("alice", "bob");
@@ -147,7 +133,3 @@ test("where a newer build has taken the store the page says that it has stopped,
   await eventually(() => on.server.online.length === 0);
   newer.close();
 });
-
-interface Ending {
-  _abort(error: string): void;
-}

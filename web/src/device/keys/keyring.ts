@@ -30,8 +30,13 @@ export class Keyring {
 
   /** The keys of this device; undefined: it has none yet. */
   find(): Promise<store.DeviceKeys | undefined> {
-    this.device ??= store.deviceKeys(this.db);
-    return this.device;
+    if (this.device !== null) return this.device;
+    const device = store.deviceKeys(this.db);
+    this.device = device;
+    device.catch(() => {
+      if (this.device === device) this.device = null;
+    });
+    return device;
   }
 
   /** Rejected with `keys_missing` before `begin`. */

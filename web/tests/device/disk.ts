@@ -1,0 +1,39 @@
+/** A disk that takes nothing more, or gives nothing, as transactions that the browser ends. Until `vi.restoreAllMocks`. */
+
+import { IDBObjectStore } from "fake-indexeddb";
+import { vi } from "vitest";
+
+interface Ending {
+  _abort(error: string): void;
+}
+
+/** Nothing more goes into this store. */
+export function fills(store: string) {
+  const put = IDBObjectStore.prototype.put;
+  return vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, ...given) {
+    const request = put.apply(this, given);
+    // The transaction ends, and what else was asked of it is only told that it did: its own error says why.
+    const end = () => (this.transaction as unknown as Ending)._abort("QuotaExceededError");
+    if (this.name === store) request.addEventListener("success", end);
+    return request;
+  });
+}
+
+/** How often that was tried. */
+export function tried(spy: ReturnType<typeof fills>, store: string): number {
+  return spy.mock.contexts.filter((context) => (context as IDBObjectStore).name === store).length;
+}
+
+/** The next time nothing comes from this store under this key. */
+export function fails(store: string, key: string): void {
+  const get = IDBObjectStore.prototype.get;
+  let isDue = true;
+  vi.spyOn(IDBObjectStore.prototype, "get").mockImplementation(function (this: IDBObjectStore, given) {
+    const request = get.call(this, given);
+    if (isDue && this.name === store && given === key) {
+      isDue = false;
+      queueMicrotask(() => (this.transaction as unknown as Ending)._abort("UnknownError"));
+    }
+    return request;
+  });
+}

@@ -5,9 +5,8 @@ import { blockedProblem } from "../protocol/changes";
 import type { MessageId, RoomId } from "../protocol/ids";
 import { isFull } from "../store/db";
 import { draftOf, keepDraft, putDraftDown } from "../store/drafts";
-import { findUnsent, markResent, removeUnsent, write } from "../store/outbox";
+import { findRefused, write, writeAgain } from "../store/outbox";
 import { readUpTo } from "../store/rooms";
-import { findMessage } from "../store/windows";
 import { closedBy } from "./gate";
 import { log, type Parts } from "./parts";
 import type { Keys } from "./ports";
@@ -39,15 +38,15 @@ export class Writing {
 
   /** Into the outbox; sent as soon as that is possible. */
   async send(room: RoomId, text: string): Promise<MessageId> {
-    if (text.trim() === "") throw new Refusal("empty");
-    if (new TextEncoder().encode(JSON.stringify(text)).length > MOST_BYTES) throw new Refusal("too_large");
-    await this.checkOpen(room);
+    await this.check(room, text);
     const record = await stored(() => write(this.parts.db, room, text, this.parts.clock.now()));
     this.parts.bus.tell({ type: "outbox", room });
     return record.id;
   }
 
-  private async checkOpen(room: RoomId): Promise<void> {
+  private async check(room: RoomId, text: string): Promise<void> {
+    if (text.trim() === "") throw new Refusal("empty");
+    if (new TextEncoder().encode(JSON.stringify(text)).length > MOST_BYTES) throw new Refusal("too_large");
     const by = await closedBy(this.parts.db, room);
     if (by !== null) throw new Refusal("blocked", blockedProblem(by));
     const { user: me } = await this.parts.session.identity();
@@ -61,20 +60,15 @@ export class Writing {
   /** A refused or failed message once more, under a new id. */
   async sendAgain(id: MessageId): Promise<MessageId> {
     const { db, bus } = this.parts;
-    const unsent = await findUnsent(db, id);
-    const sent = unsent === undefined ? await findMessage(db, id) : undefined;
-    const room = unsent?.room ?? sent?.room;
-    const text = unsent?.text ?? sent?.text;
-    if (room == null || text == null || sent?.resent) throw new Refusal("not_found");
-    const again = await this.send(room, text);
-    if (unsent !== undefined) {
-      await removeUnsent(db, id);
-      bus.tell({ type: "outbox", room });
-    } else {
-      await markResent(db, id);
-      bus.tell({ type: "stored", rooms: [room], upTo: 0, rewritten: true });
-    }
-    return again;
+    const refused = await findRefused(db, id);
+    if (refused === null) throw new Refusal("not_found");
+    const { room, text } = refused;
+    await this.check(room, text);
+    const again = await stored(() => writeAgain(db, id, this.parts.clock.now()));
+    if (again === null) throw new Refusal("not_found");
+    bus.tell({ type: "outbox", room });
+    bus.tell({ type: "stored", rooms: [room], upTo: 0, rewritten: true });
+    return again.id;
   }
 
   /** The user has seen everything up to here. */

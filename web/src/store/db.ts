@@ -77,6 +77,27 @@ export function isFull(error: unknown): boolean {
   return error instanceof DOMException && error.name === "QuotaExceededError";
 }
 
+/** Do all of a task in a transaction, or nothing of it. Rejected with what has ended the transaction. */
+export async function whole<Result>(
+  tx: { readonly done: Promise<void>; readonly error: DOMException | null; abort(): void },
+  task: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    const result = await task();
+    await tx.done;
+    return result;
+  } catch (error) {
+    try {
+      tx.abort();
+    } catch {
+      // It is over already: what ended it is the error.
+    }
+    await tx.done.catch(() => undefined);
+    // What was under way is told no more than that the transaction has ended; that knows why.
+    throw tx.error ?? error;
+  }
+}
+
 /** Forget everything, in one transaction: nothing of one account is left when the next one comes. */
 export async function wipe(db: Db): Promise<void> {
   const tx = db.transaction(STORES, "readwrite");

@@ -9,7 +9,7 @@ import type { ConnectionEntry, Entry, KeysEntry, MessageEntry, RejectionEntry } 
 import type { DeviceId, MessageId, RoomId, UserId } from "../protocol/ids";
 import type { Mark } from "../protocol/late";
 import { applyRelation, applySettings } from "./connections";
-import type { Db, Writing } from "./db";
+import { type Db, type Writing, whole } from "./db";
 import { previewOf, unknownRoom, withChange, withMessage } from "./rooms";
 import type { EntryRecord, RoomRecord } from "./schema";
 import { getValue, requireDevice, valuesIn } from "./values";
@@ -75,18 +75,7 @@ export function refusalTold(db: Db, message: MessageId): Promise<void> {
 export async function storeBatch(db: Db, batch: Batch): Promise<Changed> {
   const tx = db.transaction(NAMES, "readwrite");
   const keeper = new BatchKeeper(tx as Tx, batch);
-  try {
-    return await keeper.keep();
-  } catch (error) {
-    try {
-      tx.abort();
-    } catch {
-      // It is over already: what ended it is the error.
-    }
-    await tx.done.catch(() => undefined);
-    // What was under way is told no more than that the transaction has ended; that knows why.
-    throw tx.error ?? error;
-  }
+  return whole(tx, () => keeper.keep());
 }
 
 class BatchKeeper {

@@ -3,8 +3,8 @@
 import type { MessageId, RoomId } from "../protocol/ids";
 import { messageId } from "../protocol/ids";
 import type { Problem } from "../protocol/problems";
-import type { Db, Writing } from "./db";
-import type { OutboxRecord } from "./schema";
+import { type Db, type Writing, whole } from "./db";
+import type { EntryRecord, OutboxRecord } from "./schema";
 import { valuesIn } from "./values";
 
 /** The server takes no id whose time is further from its own. */
@@ -18,9 +18,39 @@ type Tx = Writing<[...typeof NAMES]>;
  */
 export async function write(db: Db, room: RoomId, text: string, now: number): Promise<OutboxRecord> {
   const tx = db.transaction(NAMES, "readwrite") as Tx;
-  const record = await add(tx, { room, text, fresh: true }, now);
-  await tx.done;
-  return record;
+  return whole(tx, () => add(tx, { room, text, fresh: true }, now));
+}
+
+/** A message that has failed, or was refused by somebody. Null for any other, and where it was written again. */
+export async function findRefused(db: Db, id: MessageId): Promise<{ room: RoomId; text: string } | null> {
+  const tx = db.transaction(["outbox", "entries"]);
+  return (await refusedIn(tx.objectStore("outbox"), tx.objectStore("entries"), id))?.what ?? null;
+}
+
+/** The same text as another message; the one before has been written again, or is gone if no server has it. Null as above. */
+export async function writeAgain(db: Db, id: MessageId, now: number): Promise<OutboxRecord | null> {
+  const tx = db.transaction(["outbox", "values", "marks", "entries"], "readwrite");
+  return whole(tx, async () => {
+    const [outbox, entries] = [tx.objectStore("outbox"), tx.objectStore("entries")];
+    const refused = await refusedIn(outbox, entries, id);
+    if (refused === null) return null;
+    const { what, unsent, sent } = refused;
+    if (unsent !== undefined) outbox.delete(unsent.order);
+    if (sent !== undefined) entries.put({ ...sent, resent: true });
+    return add(tx as unknown as Tx, { ...what, fresh: true }, now);
+  });
+}
+
+async function refusedIn(
+  outbox: { index(name: "id"): { get(id: MessageId): Promise<OutboxRecord | undefined> } },
+  entries: { index(name: "message"): { get(id: MessageId): Promise<EntryRecord | undefined> } },
+  id: MessageId,
+) {
+  const unsent = await outbox.index("id").get(id);
+  const sent = unsent === undefined ? await entries.index("message").get(id) : undefined;
+  const { room, text } = unsent ?? sent ?? {};
+  const isRefused = unsent?.failed != null || (sent?.refused != null && !sent.resent);
+  return isRefused && room != null && text != null ? { what: { room, text }, unsent, sent } : null;
 }
 
 /** The same message with another id and time, as the server has it `now`. Null if it does not wait any more. It is renewed once. */
@@ -112,14 +142,6 @@ export async function markAccepted(db: Db, ids: readonly MessageId[]): Promise<S
   }
   await tx.done;
   return rooms;
-}
-
-/** A refused message of the mailbox was written once more. */
-export async function markResent(db: Db, id: MessageId): Promise<void> {
-  const tx = db.transaction("entries", "readwrite");
-  const record = await tx.store.index("message").get(id);
-  if (record !== undefined) tx.store.put({ ...record, resent: true });
-  await tx.done;
 }
 
 /** Discarded. False when there is none of that id (any more). */

@@ -33,7 +33,3 @@ export async function hasBefore(db: Db, room: RoomId, before: number): Promise<b
   const below = IDBKeyRange.bound([room, 0], [room, before], false, true);
   return (await db.getKeyFromIndex("entries", "room", below)) !== undefined;
 }
-
-export function findMessage(db: Db, id: string): Promise<EntryRecord | undefined> {
-  return db.getFromIndex("entries", "message", id as never);
-}

@@ -1,15 +1,20 @@
 /** What arrives, and what a connection does (docs/protocol.md §3.3, §4.3 to §4.5). */
 
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import type { MessageId, UserId } from "../../src/protocol/ids";
 import { openStore } from "../../src/store/db";
 import { eventually, Tab, until } from "./browsers";
+import { fills } from "./disk";
 import { newId } from "./ledger";
 import { type FakeRoom, Server } from "./server";
 import { held, messages, stage, texts } from "./stage";
 
 const on = stage();
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 const alice = (): UserId => on.server.user("alice");
 
@@ -31,7 +36,7 @@ describe("a late message", () => {
     await eventually(async () => (await db.count("refusals")) === 0);
   });
 
-  test("of one's own that somebody refused can be sent again, once", async () => {
+  async function refusedByBob() {
     const room = on.server.direct("alice", "bob");
     const { device } = await on.browser.signedIn("alice");
     const timeline = await device.timeline(room.id);
@@ -46,9 +51,32 @@ describe("a late message", () => {
       status: 422,
     };
     on.server.put(alice(), { kind: "rejection", device: device.account.value!.device, ...rejection });
+    await until(timeline.rows, (rows) => messages(rows)[0]?.refused?.canSendAgain === true);
+    return { room, device, timeline, id };
+  }
 
-    const [row] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.refused?.reason === "late"));
-    expect(row?.refused?.canSendAgain).toBe(true);
+  test("of one's own that somebody refused is not sent again where it cannot be noted that it was", async () => {
+    const { room, device, timeline, id } = await refusedByBob();
+    fills("entries");
+    await expect(device.sendAgain(id)).rejects.toMatchObject({ code: "storage_full" });
+    vi.restoreAllMocks();
+    on.server.says("bob", room, "hello");
+    await until(timeline.rows, (rows) => texts(rows).includes("hello"));
+    expect(texts(timeline.rows.value)).toEqual(["am I late?", "hello"]);
+    expect(on.server.stored.size).toBe(1);
+    await device.sendAgain(id);
+    await until(timeline.rows, (rows) => messages(rows).length === 3);
+  });
+
+  test("of one's own that somebody refused is sent again once, however often that is pressed", async () => {
+    const { device, timeline, id } = await refusedByBob();
+    const pressed = await Promise.allSettled([device.sendAgain(id), device.sendAgain(id)]);
+    expect(pressed.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    await until(timeline.rows, (rows) => messages(rows).length === 2);
+  });
+
+  test("of one's own that somebody refused can be sent again, once", async () => {
+    const { device, timeline, id } = await refusedByBob();
     await device.sendAgain(id);
     await until(timeline.rows, (rows) => messages(rows).length === 2 && messages(rows)[1]?.seq !== null);
     const [first] = messages(await until(timeline.rows, (rows) => messages(rows)[0]?.refused?.canSendAgain === false));

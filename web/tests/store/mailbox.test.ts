@@ -12,10 +12,12 @@ import { outboxIn, write } from "../../src/store/outbox";
 import { applyReceipts, reachedIn } from "../../src/store/receipts";
 import { changeRoom, firstUnread, keepRoom, readUpTo } from "../../src/store/rooms";
 import { OtherDevice, putValue } from "../../src/store/values";
-import { findMessage, rowsBefore, rowsFrom } from "../../src/store/windows";
+import { rowsBefore, rowsFrom } from "../../src/store/windows";
 import { ALICE, BOB, BOBS, CAROL, KITCHEN, LAPTOP, message, messageEntry, PHONE } from "../shapes";
 
 let db: Db;
+
+const findMessage = (db: Db, id: MessageId) => db.getFromIndex("entries", "message", id);
 
 beforeEach(async () => {
   globalThis.indexedDB = new IDBFactory();

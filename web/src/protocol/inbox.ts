@@ -120,9 +120,10 @@ export class Inbox {
     return this.ackable - this.acked >= this.window / 4;
   }
 
-  /** When `ackDue` will have something at the latest. */
+  /** When `ackDue` will have something at the latest; infinity when it waits for the store. */
   ackAt(): number {
-    return this.unackedSince === null ? Number.POSITIVE_INFINITY : this.unackedSince + ACK_DELAY_MS;
+    if (this.unackedSince === null || this.ackable <= this.acked) return Number.POSITIVE_INFINITY;
+    return this.unackedSince + ACK_DELAY_MS;
   }
 
   /** Never beyond what was sent on this connection. */

@@ -100,6 +100,33 @@ describe("a connection", () => {
     expect(texts(await until(timeline.rows, (rows) => messages(rows).length >= 60))).toEqual(said);
   });
 
+  test("waits for what is being opened and stored, and does not ask all the time", async () => {
+    const room = on.server.room("alice", "bob");
+    const { clock } = on.browser;
+    let waits = 0;
+    on.browser.clock = {
+      ...clock,
+      wait: (ms, signal) => {
+        waits += 1;
+        return clock.wait(ms, signal);
+      },
+    };
+    const { device, sealing } = await on.browser.signedIn("alice");
+    const timeline = await device.timeline(room.id);
+    const open = sealing.open.bind(sealing);
+    let opening = 0;
+    sealing.open = async (messages) => {
+      opening = waits;
+      await clock.wait(300);
+      opening = waits - opening;
+      return open(messages);
+    };
+    on.server.says("bob", room, "something long");
+    await until(timeline.rows, (rows) => texts(rows).includes("something long"));
+    expect(opening).toBeLessThan(5);
+    await eventually(() => on.server.frames.some((frame) => frame.type === "ack" && frame.seq === 2));
+  });
+
   test("begins anew behind a gap", async () => {
     const room = on.server.room("alice", "bob");
     const { device } = await on.browser.signedIn("alice");

@@ -51,6 +51,14 @@ describe("acknowledging", () => {
     expect(inbox.ackDue(1_000)).toBe(3);
   });
 
+  test("is for no time before that", () => {
+    const inbox = anInbox();
+    inbox.received(entries(1, 1), 10_000);
+    expect(inbox.ackAt()).toBe(Number.POSITIVE_INFINITY);
+    inbox.storedUpTo(1);
+    expect(inbox.ackAt()).toBe(10_050);
+  });
+
   test("gathers for 50 ms", () => {
     const inbox = anInbox();
     keep(inbox, entries(1, 2), 10_000);

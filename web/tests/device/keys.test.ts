@@ -389,6 +389,26 @@ describe("a server that lies at sign-in", () => {
 });
 
 describe("what is known of others", () => {
+  test("is shown anew only where it has changed, not with every message", async () => {
+    const bob = await person(ledger, "bob");
+    const room = ledger.room([alice, bob]);
+    let flushes = 0;
+    const { verified, held } = alice.keys;
+    // As the list of rooms does, which is then built anew as a whole.
+    for (const users of [verified, held]) users.subscribe(() => void flushes++);
+    await alice.says(room, "one");
+    await alice.says(room, "two");
+    expect(flushes).toBe(2);
+
+    await alice.keys.verify(bob.user, true);
+    expect([flushes, [...verified.value], [...held.value]]).toEqual([3, [bob.user], []]);
+    await alice.keys.verify(bob.user, true);
+    await alice.says(room, "three");
+    expect(flushes).toBe(3);
+    await alice.keys.verify(bob.user, false);
+    expect([flushes, [...verified.value]]).toEqual([4, []]);
+  });
+
   let bob: Puppet;
   beforeEach(async () => {
     bob = await Puppet.made(ledger);

@@ -5,7 +5,7 @@
  * follow the pinned one. One that does not is not taken: the user counts as one whose keys cannot be had.
  */
 
-import { type ReadonlySignal, signal } from "@preact/signals-core";
+import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 
 import { type Bytes, same } from "../../crypto/bytes";
 import { b64 } from "../../crypto/encoding";
@@ -61,8 +61,11 @@ export class Directory {
   /** What was compared, out of the store. */
   async refresh(): Promise<void> {
     const compared = Object.entries(await store.compared(this.parts.db)) as [UserId, string][];
-    this.verifiedUsers.value = new Set(compared.filter(([, key]) => key !== "").map(([user]) => user));
-    this.heldUsers.value = new Set(compared.filter(([, key]) => key === "").map(([user]) => user));
+    const among = (isHeld: boolean) => compared.filter(([, key]) => (key === "") === isHeld).map(([user]) => user);
+    batch(() => {
+      setTo(this.verifiedUsers, among(false));
+      setTo(this.heldUsers, among(true));
+    });
   }
 
   /** For whom nothing is to be sealed; from the store, since another tab may have learned it. */
@@ -360,6 +363,12 @@ export class Directory {
     }
     throw new Refusal("identity_changed");
   }
+}
+
+/** The same users stay the same set: whoever shows them is not told. */
+function setTo(users: Signal<ReadonlySet<UserId>>, now: readonly UserId[]): void {
+  const before = users.peek();
+  if (now.length !== before.size || now.some((user) => !before.has(user))) users.value = new Set(now);
 }
 
 function identityNotice(user: UserId): string {

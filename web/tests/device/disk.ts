@@ -1,4 +1,4 @@
-/** A disk that takes nothing more, or gives nothing, as transactions that the browser ends. Until `vi.restoreAllMocks`. */
+/** A disk that takes nothing more (transactions that the browser ends), or does not give what is asked for. Until `vi.restoreAllMocks`. */
 
 import { IDBObjectStore } from "fake-indexeddb";
 import { vi } from "vitest";
@@ -29,11 +29,10 @@ export function fails(store: string, key: string): void {
   const get = IDBObjectStore.prototype.get;
   let isDue = true;
   vi.spyOn(IDBObjectStore.prototype, "get").mockImplementation(function (this: IDBObjectStore, given) {
-    const request = get.call(this, given);
     if (isDue && this.name === store && given === key) {
       isDue = false;
-      queueMicrotask(() => (this.transaction as unknown as Ending)._abort("UnknownError"));
+      throw new DOMException("the disk did not give it", "UnknownError");
     }
-    return request;
+    return get.call(this, given);
   });
 }

@@ -49,7 +49,7 @@ test("who this device is is asked for again where the disk did not say", async (
   await signedIn(on.browser);
   const session = await aSession(on.browser);
   fails("values", "identity");
-  await expect(session.identity()).rejects.toMatchObject({ name: "AbortError" });
+  await expect(session.identity()).rejects.toMatchObject({ name: "UnknownError" });
   expect(await session.identity()).toMatchObject({ username: "alice" });
 });
 

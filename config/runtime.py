@@ -190,10 +190,10 @@ class Runtime:
         self.readers.close()
 
     def _revoked(self, devices: Collection[UUID]) -> None:
-        self._loop.call_soon_threadsafe(self.host.close_devices, devices, CloseCode.UNAUTHENTICATED)
+        self._loop.call_soon_threadsafe(self.host.connected.close_devices, devices, CloseCode.UNAUTHENTICATED)
 
     def _suspended(self, users: Collection[UUID]) -> None:
-        self._loop.call_soon_threadsafe(self.host.close_users, users, CloseCode.FORBIDDEN)
+        self._loop.call_soon_threadsafe(self.host.connected.close_users, users, CloseCode.FORBIDDEN)
 
     def _tick(self, now: float) -> None:
         """About ten times a second: how many sends wait is told; acks that no send has carried along are written, gathered receipts go out."""

@@ -42,7 +42,7 @@ def bind(surroundings: Surroundings | None) -> None:
 
 
 class SocketConsumer(Lane):
-    """The ASGI application of one socket; also a `host.Socket` and a lane of the intake."""
+    """The ASGI application of one socket; also a `sockets.Socket` and a lane of the intake."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -296,7 +296,7 @@ class SocketConsumer(Lane):
     # --- the host's side -------------------------------------------------------------------------------------------------
 
     def pushed(self, batch: list[Entry]) -> None:
-        """See `host.Socket.pushed`."""
+        """See `sockets.Socket.pushed`."""
         if self._session is None:
             self._heard = max(self._heard, batch[-1].seq)
             return
@@ -304,7 +304,7 @@ class SocketConsumer(Lane):
         self._repair(self._session.pushed(batch), "push")
 
     def known(self, last_seq: int) -> None:
-        """See `host.Socket.known`."""
+        """See `sockets.Socket.known`."""
         if self._session is None:
             self._heard = max(self._heard, last_seq)
             return
@@ -312,19 +312,19 @@ class SocketConsumer(Lane):
         self._repair(self._session.known(last_seq), "comparison")
 
     def ticked(self, now: float) -> None:
-        """See `host.Socket.ticked`."""
+        """See `sockets.Socket.ticked`."""
         if self._session is not None:
             self._session.is_choked = self._is_choked
             self._perform(self._session.ticked(now))
 
     def hint(self, text: str) -> None:
-        """See `host.Socket.hint`."""
+        """See `sockets.Socket.hint`."""
         # Hints may be lost, and are to one who does not read.
         if self._session is not None and not self._is_choked:
             self._out.append(text)
 
     def hang_up(self, code: int) -> None:
-        """See `host.Socket.hang_up`."""
+        """See `sockets.Socket.hang_up`."""
         if self._closing is None:
             self._closing = code
 

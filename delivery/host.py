@@ -9,26 +9,23 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 from channels.layers import get_channel_layer
-from django.conf import settings
 
-from delivery import doors, frames, measuring
+from delivery import frames, measuring
 from delivery.evacuation import Evacuation
-from delivery.frames import CloseCode
 from delivery.push import HOSTS_KEPT_S, group_of
 from delivery.registry import Facts, NoHost, Registry, RegistryAway
 from delivery.routes import Routes
+from delivery.sockets import AT_ONCE, Socket, Sockets
 from kernel import metrics
 from kernel.database import Readers
 from kernel.entries import Entry, origin
-from kernel.errors import TooManyRequests
 from messages import log
 
 logger = logging.getLogger(__name__)
@@ -42,33 +39,6 @@ RENEW_S = 1.0
 AWAY_MS = 2_000
 COMPARE_USERS = 5_000
 COMPARE_STEP = 100
-# After so many sockets have been given a batch, or hung up, the network gets its turn.
-AT_ONCE = 32
-
-
-class Socket(Protocol):
-    """What the host does with a socket."""
-
-    user: str
-    device: str
-
-    def pushed(self, batch: list[Entry]) -> None:
-        """Entries came from a drain."""
-
-    def known(self, last_seq: int) -> None:
-        """The mailbox's newest number."""
-
-    def ticked(self, now: float) -> None:
-        """About once a second."""
-
-    def hint(self, text: str) -> None:
-        """A live frame, ready to send."""
-
-    def hang_up(self, code: int) -> None:
-        """Close it."""
-
-    async def flush(self) -> None:
-        """Send what the calls above have put out."""
 
 
 class Host:
@@ -80,13 +50,10 @@ class Host:
         self._registry = registry
         self._evacuation: Evacuation | None = None
         self._readers = readers
-        self._sockets: dict[str, dict[Socket, None]] = {}  # of each user in the order in which they came
-        self._count = 0
+        self.connected = Sockets()
         self._tasks: list[asyncio.Task[None]] = []
-        # The loop keeps only weak references to its tasks.
-        self._flushes: set[asyncio.Future[None]] = set()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="registry")
-        self._routes = Routes(host=id, registry=registry, threads=self._threads, here=self._sockets.keys())
+        self._routes = Routes(host=id, registry=registry, threads=self._threads, here=self.connected.by_user.keys())
         self._beaten = 0.0
         # Somebody wants to know the newest numbers now.
         self._to_compare = asyncio.Event()
@@ -111,7 +78,7 @@ class Host:
             task.cancel()
         # Whoever is still here was not told where to go: not at once, that is all we know.
         hint = frames.reconnect(url=None, after_ms=AWAY_MS)
-        for socket in list(self._all()):
+        for socket in self.connected.all():
             socket.hint(hint)
             socket.hang_up(code)
             await socket.flush()
@@ -123,7 +90,7 @@ class Host:
     @property
     def load(self) -> int:
         """How many sockets there are."""
-        return self._count
+        return self.connected.count
 
     @property
     def is_draining(self) -> bool:
@@ -132,7 +99,7 @@ class Host:
 
     def sockets(self) -> Mapping[str, Iterable[Socket]]:
         """The sockets by user; do not keep it."""
-        return self._sockets
+        return self.connected.by_user
 
     async def place_of(self, user: str) -> str | None:
         """The URL of the host where this user should go, None when there is none. Raises `RegistryAway`."""
@@ -171,65 +138,22 @@ class Host:
 
     def _facts_now(self) -> Facts:
         ordered = None if self._evacuation is None or self._evacuation.is_last else self._evacuation.seconds
-        return replace(self._facts, sockets=self._count, draining=self.is_draining, drain_s=ordered)
+        return replace(self._facts, sockets=self.load, draining=self.is_draining, drain_s=ordered)
 
     async def enter(self, socket: Socket) -> None:
         """Register the socket and its route; to be awaited before the first mailbox read."""
-        self._sockets.setdefault(socket.user, {})[socket] = None
-        self._count += 1
-        metrics.SOCKETS.set(self._count)
+        self.connected.add(socket)
+        metrics.SOCKETS.set(self.load)
         metrics.SOCKETS_OPENED.inc()
-        self._make_room(socket)
         if socket.user not in self._routes:
             await self._routes.came({socket.user})
 
-    def _make_room(self, newest: Socket) -> None:
-        """Hang up the oldest sockets of a device that has too many: those whose connection broke unseen are among them."""
-        sockets, most = self._sockets[newest.user], settings.MOST_SOCKETS_PER_DEVICE
-        if len(sockets) <= most:
-            return
-        oldest = [socket for socket in sockets if socket.device == newest.device][:-most]
-        refusal = TooManyRequests("this device has newer sockets, and no more than these", retry_after=doors.RETRY_S)
-        for socket in oldest:
-            socket.hint(frames.error(refusal.problem(), None))
-            self.leave(socket)
-        self._close(oldest, CloseCode.RATE_LIMITED)
-
     def leave(self, socket: Socket) -> None:
         """Forget the socket, and the route with the user's last one."""
-        sockets = self._sockets.get(socket.user)
-        if sockets is None or socket not in sockets:
-            return
-        del sockets[socket]
-        self._count -= 1
-        metrics.SOCKETS.set(self._count)
-        if not sockets:
-            del self._sockets[socket.user]
+        is_users_last = self.connected.remove(socket)
+        metrics.SOCKETS.set(self.load)
+        if is_users_last:
             self._routes.left(socket.user)
-
-    def close_devices(self, devices: Collection[UUID], code: int) -> None:
-        """Hang up every socket of these devices (they were revoked): one look at all sockets, however many they are."""
-        texts = {str(device) for device in devices}
-        self._close([socket for socket in self._all() if socket.device in texts], code)
-
-    def close_users(self, users: Collection[UUID], code: int) -> None:
-        """Hang up every socket of these users (who were suspended)."""
-        self._close([socket for user in users for socket in self._sockets.get(str(user), ())], code)
-
-    def _close(self, sockets: Sequence[Socket], code: int) -> None:
-        for socket in sockets:
-            socket.hang_up(code)
-        self._flushes.add(flush := asyncio.ensure_future(self._flush(sockets)))
-        flush.add_done_callback(self._flushes.discard)
-
-    async def _flush(self, sockets: Sequence[Socket]) -> None:
-        for number, socket in enumerate(sockets, 1):
-            await socket.flush()
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-
-    def _all(self) -> Iterable[Socket]:
-        return [socket for sockets in self._sockets.values() for socket in sockets]
 
     async def _in_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, fn, *args)
@@ -288,12 +212,12 @@ class Host:
         origins = [None if given is None else origin(*given) for given in message["origins"]]
         entries: dict[str, list[Entry]] = {}
         for user, seq, index in message["to"]:
-            if user in self._sockets:
+            if user in self.connected.by_user:
                 entries.setdefault(user, []).append(Entry(seq, texts[index], origins[index]))
         measuring.received(entries)
         served = 0
         for user, batch in entries.items():
-            for socket in tuple(self._sockets.get(user, ())):
+            for socket in tuple(self.connected.by_user.get(user, ())):
                 socket.pushed(batch)
                 await socket.flush()
                 served += 1
@@ -304,7 +228,7 @@ class Host:
     async def _hints(self, message: Mapping[str, Any]) -> None:
         for users, text, exclude in message["hints"]:
             for user in users:
-                for socket in tuple(self._sockets.get(user, ())):
+                for socket in tuple(self.connected.by_user.get(user, ())):
                     if socket.device != exclude:
                         socket.hint(text)
                         await socket.flush()
@@ -353,7 +277,7 @@ class Host:
             await asyncio.sleep(0.1)
             now = time.monotonic()
             if not waiting and now - began >= 1.0:
-                waiting, began = list(self._all()), now
+                waiting, began = self.connected.all(), now
                 share = -(-len(waiting) // 10)
             turn, waiting = waiting[:share], waiting[share:]
             await self._survive(self._ticked(on_tick, now, turn))
@@ -377,7 +301,7 @@ class Host:
             await self._survive(self._compare_once())
 
     async def _compare_once(self) -> None:
-        users = list(self._sockets)
+        users = list(self.connected.by_user)
         for start in range(0, len(users), COMPARE_USERS):
             try:
                 newest = await self._readers.run(log.last_seqs, users[start : start + COMPARE_USERS])
@@ -385,7 +309,7 @@ class Host:
                 logger.info("the newest numbers could not be read: %s", type(error).__name__)
                 return
             for number, (user, last_seq) in enumerate(newest.items()):
-                for socket in tuple(self._sockets.get(user, ())):
+                for socket in tuple(self.connected.by_user.get(user, ())):
                     socket.known(last_seq)
                     await socket.flush()
                 if number % COMPARE_STEP == 0:

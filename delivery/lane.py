@@ -1,6 +1,7 @@
 """Where sends come from and answers go, and in which order: whoever was turned away is repeated before later sends of its room
 (docs/protocol.md §4.4)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard
 
@@ -20,7 +21,7 @@ class Answered(Protocol):
     error: DomainError | None
 
 
-class Lane:
+class Lane(ABC):
     """One socket or one POST, within which order is kept: a base and no part of it, so that no socket waits for the cycle collector."""
 
     def __init__(self) -> None:
@@ -31,9 +32,9 @@ class Lane:
         # Room → the newest epoch under which a send was refused as outdated; touched by the committer only.
         self.outdated: dict[str, int] = {}
 
+    @abstractmethod
     def answered(self, answers: Sequence[Answered]) -> None:
         """Called in the committer's thread, after the commit."""
-        raise NotImplementedError
 
     def turn_away(self, raw: Any) -> dict[str, str]:
         """Over the rate: as behind any refusal for the time being, later sends in its room wait for this one.

@@ -242,8 +242,8 @@ async def test_a_crowd_of_revoked_devices_is_looked_for_once(host, monkeypatch):
     crowd = [Phone(str(uuid7())) for _ in range(500)]
     host.start(lambda now: None)
     await asyncio.gather(*map(host.enter, crowd))
-    passes, look, gaps = [], host._all, []
-    monkeypatch.setattr(host, "_all", lambda: passes.append(True) or look())
+    passes, look, gaps = [], host.connected.all, []
+    monkeypatch.setattr(host.connected, "all", lambda: passes.append(True) or look())
 
     async def watch():
         last = time.monotonic()

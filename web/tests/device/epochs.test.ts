@@ -24,6 +24,18 @@ let ledger: Ledger;
 let alice: Device;
 let bob: Device;
 let mallory: Device;
+/** What a mailbox says of somebody who has been added to a group. */
+const added = (room: RoomId, by: Device, user: Device) => ({
+  kind: "room",
+  seq: 2,
+  room,
+  change: "added",
+  by: by.user,
+  users: [user.user],
+  role: "member",
+  members_version: 2,
+});
+
 beforeEach(async () => {
   ledger = new Ledger();
   [alice, bob, mallory] = await Promise.all([
@@ -634,17 +646,6 @@ describe("rules", () => {
 });
 
 describe("history for all", () => {
-  const added = (room: RoomId, by: Device, user: Device) => ({
-    kind: "room",
-    seq: 2,
-    room,
-    change: "added",
-    by: by.user,
-    users: [user.user],
-    role: "member",
-    members_version: 2,
-  });
-
   test("who comes later is given every epoch oldest first", async () => {
     const room = ledger.room([alice, bob], "group", "all");
     const said = [await alice.says(room, "one")];
@@ -797,15 +798,7 @@ test("keys that a server does not take for now are given later on the same conne
   const room = ledger.room([alice, bob], "group", "all");
   await alice.says(room, "one");
   ledger.changes(room, [alice, bob, mallory], false);
-  await alice.hears({
-    kind: "room",
-    seq: 2,
-    room,
-    change: "added",
-    by: alice.user,
-    users: [mallory.user],
-    role: "member",
-  });
+  await alice.hears(added(room, alice, mallory));
   ledger.refusals = [refusal("unavailable", {}, 503), refusal("overloaded", { retry_after: 7 }, 503)];
   const waits: number[] = [];
   const { clock } = alice;
@@ -876,8 +869,7 @@ describe("ghosts", () => {
     for (const room of rooms) {
       await alice.says(room, "one");
       ledger.changes(room, [alice, bob, mallory], false);
-      const added = { change: "added", by: alice.user, users: [mallory.user], role: "member", members_version: 2 };
-      await alice.hears({ kind: "room", seq: 2, room, ...added });
+      await alice.hears(added(room, alice, mallory));
     }
     ledger.lies.set(`GET rooms/${rooms[0]}`, (told) => ("members" in told ? { ...told, kind: "direct" } : told));
     await alice.sealing.shares.step();
@@ -888,16 +880,7 @@ describe("ghosts", () => {
     const room = ledger.room([alice, bob], "group", "all");
     await alice.says(room, "one");
     ledger.changes(room, [alice, bob, mallory], false);
-    await alice.hears({
-      kind: "room",
-      seq: 2,
-      room,
-      change: "added",
-      by: alice.user,
-      users: [mallory.user],
-      role: "member",
-      members_version: 2,
-    });
+    await alice.hears(added(room, alice, mallory));
     await alice.sealing.shares.step();
     expect(ledger.made(room)[0]!.wraps).toHaveProperty(mallory.user);
     expect((await alice.db.get("rooms", room))!.members.map(({ user }) => user)).toContain(mallory.user);

@@ -8,6 +8,7 @@ import { Button } from "../parts/button";
 import { Problem } from "../parts/problem";
 import { Frame } from "./frame";
 import { SignIn } from "./sign-in";
+import { ToReload } from "./to-reload";
 
 type Reason = Extract<Connection, { state: "stopped" }>["reason"];
 
@@ -45,15 +46,6 @@ export function Stopped({ reason }: { reason: Reason }) {
         </Frame>
       );
     case "fault":
-      return (
-        <Frame title={w.faultTitle}>
-          <p>{w.fault}</p>
-          <div class="entry-submit">
-            <Button kind="primary" onClick={() => location.reload()}>
-              {w.reload}
-            </Button>
-          </div>
-        </Frame>
-      );
+      return <ToReload title={w.faultTitle} text={w.fault} />;
   }
 }

@@ -131,8 +131,10 @@ async def test_who_goes_on_over_the_rate_is_hung_up(cast):
     alice = await cast.person("alice")
     async with alice.phone.socket() as socket:
         with suppress(ConnectionClosed):
-            for _ in range(2 * (RATES["frame"].burst + RATES["refused_frame"].burst)):
-                await socket.send("ping")
+            async with asyncio.timeout(60):
+                # However many: on a busy machine tokens come in meanwhile.
+                while True:
+                    await socket.send("ping")
         assert await socket.closed() == CloseCode.RATE_LIMITED
 
 

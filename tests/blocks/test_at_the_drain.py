@@ -2,6 +2,7 @@
 
 import threading
 import time
+from statistics import median
 
 import orjson
 import pytest
@@ -236,18 +237,19 @@ class TestAlerts:
         def flood(where, count):
             for _ in range(count // 500):
                 says(alice, *(message(where) for _ in range(500)))
-            begun = time.process_time(), time.monotonic()
+            begun = time.monotonic()
             drain_all()
-            return time.monotonic() - begun[1]
+            return time.monotonic() - begun
 
         flood(free, 500)
-        unblocked_s = flood(free, 2_000) * 5
-        blocked_s = flood(room, 10_000)
+        # In turns, since the tests beside this one take the cores now and then.
+        turns = [(flood(room, 2_000), flood(free, 2_000)) for _ in range(5)]
+        blocked_s, unblocked_s = (median(seconds) for seconds in zip(*turns, strict=True))
 
         assert list(AbuseAlert.objects.values_list("count", flat=True)) == [10_000]
         assert mailbox(bob.id).messages == []
-        assert len(mailbox(carol.id).messages) == 2_500
-        assert blocked_s < 2 * unblocked_s + 1, (blocked_s, unblocked_s)
+        assert len(mailbox(carol.id).messages) == 10_500
+        assert blocked_s < 2 * unblocked_s + 0.2, turns
 
 
 class TestTheRequestBox:

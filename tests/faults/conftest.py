@@ -32,6 +32,18 @@ def unable(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
     return note
 
 
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints how far a full run has come, a line a strike; the short one keeps quiet."""
+
+    def write(line: str) -> None:
+        if os.environ.get("FAULT_ROUNDS"):
+            with capsys.disabled():
+                print(f"\n  {line}", end="", flush=True)
+
+    return write
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Prints the reports."""
     for made in config.stash.get(REPORTS, {}).values():

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults.nemesis import Nemesis, Strike
 
@@ -29,7 +29,9 @@ class Lengths:
 
 
 FULL = Lengths(frozen=30.0, away=75.0, out=10.0, alone=3.0)
-SHORT = Lengths(frozen=5.0, away=20.0, out=4.0, alone=2.0)
+SHORT = Lengths(frozen=5.0, away=10.0, out=4.0, alone=2.0)
+# Something is struck meanwhile.
+SHORT_WITHOUT_BROKER_S = 20.0
 
 
 def brief(nemesis: Nemesis, number: int, *, terms: bool = True) -> list[Strike]:
@@ -65,7 +67,8 @@ def lasting(nemesis: Nemesis, number: int, lengths: Lengths) -> list[Strike]:
         nemesis.freeze(f"worker-{there}", lengths.frozen),
     ]
     strikes: list[Strike] = [
-        _broker_away(nemesis, lengths, frozen),
+        # In the short run, that is struck without RabbitMQ only.
+        _broker_away(nemesis, lengths, frozen if lengths == FULL else ()),
         # By themselves too: only while there is a broker can a worker be frozen in a drain that it was woken for.
         *frozen,
         nemesis.away(f"all workers away for {out:.0f} s", ["worker-1", "worker-2"], out),
@@ -96,7 +99,7 @@ def in_short(nemesis: Nemesis, number: int) -> list[Strike]:
             nemesis.kill("broker"),
             nemesis.kill("worker-2"),
             nemesis.term("broker"),
-            _broker_away(nemesis, SHORT, frozen),
+            _broker_away(nemesis, replace(SHORT, away=SHORT_WITHOUT_BROKER_S), frozen),
             nemesis.kill("worker-1", "postgres"),
         ]
     return [*brief(nemesis, number, terms=False), *lasting(nemesis, number, SHORT)]

@@ -21,8 +21,9 @@ from accounts.models import Device, RefreshToken
 from kernel.errors import Unauthenticated
 
 LIFE: Final = timedelta(days=60)
-# Within this time of its use a token is answered again: the client may not have got the answer.
-GRACE: Final = timedelta(seconds=30)
+# Within this time of its use a token is answered again: the client may not have got the answer, and come back when its network,
+# or a process that was frozen, does.
+GRACE: Final = timedelta(minutes=2)
 
 _PURPOSE: Final = "refresh token"
 # device id, end in seconds since 1970, 32 random bytes, tag: 72 bytes are 96 characters of base64url, no padding.
@@ -81,15 +82,19 @@ def unseal(token: str, *, now: datetime) -> Sealed:
 def spend(token: Sealed, *, now: datetime) -> Standing:
     """Use a token up. The caller holds the device's row, and revokes the device when the token is `REPLAYED`.
 
-    At most one token of a device is live: when one is repeated within the grace, the token of the lost answer is
-    spent as well. So two parties who both hold a copy cannot go on side by side: one of them will replay.
+    Repeated within the grace, a token gives one more; which of these the client has got, its next use tells, and that ends the
+    others (docs/adr/0060). So two parties who both hold a copy cannot go on side by side: one of them will replay.
     """
-    RefreshToken.objects.filter(device_id=token.device_id, used_at__lt=now - GRACE).delete()
-    stored = RefreshToken.objects.filter(digest=token.digest).first()
+    of_device = RefreshToken.objects.filter(device_id=token.device_id)
+    of_device.filter(used_at__lt=now - GRACE).delete()
+    stored = of_device.filter(digest=token.digest).first()
     if stored is None:
         return Standing.REPLAYED
-    RefreshToken.objects.filter(device_id=token.device_id, used_at=None).update(used_at=now)
-    return Standing.LIVE if stored.used_at is None else Standing.SPENT_JUST_NOW
+    if stored.used_at is not None:
+        return Standing.SPENT_JUST_NOW
+    of_device.filter(used_at=None).exclude(digest=token.digest).delete()
+    of_device.filter(digest=token.digest).update(used_at=now)
+    return Standing.LIVE
 
 
 def _tag(key: bytes, content: bytes) -> bytes:

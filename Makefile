@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 CHECKS := check-lint check-types check-imports check-settings check-web
 
 .DEFAULT_GOAL := help
-.PHONY: help run web screens demo test faults check $(CHECKS) format bench bench-blocks bench-sealing bench-epoch bench-restore bench-crypto bench-browser bench-model bench-wakes simulate clean
+.PHONY: help run web screens demo test faults check $(CHECKS) format bench bench-blocks bench-sealing bench-epoch bench-restore bench-crypto bench-browser bench-model bench-wakes bench-written simulate clean
 
 help:  ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -98,6 +98,9 @@ bench-model: $(VENV)/dev.stamp  ## Measure what the model is fed with, and how f
 
 bench-wakes: $(VENV)/dev.stamp  ## How many tasks go through the broker, by load; 3 minutes
 	@$(BIN)/python -m bench.wakes $(ARGS)
+
+bench-written: $(VENV)/dev.stamp  ## How many bytes of PostgreSQL a message and each of its entries take; 1 minute
+	@$(BIN)/python -m bench.written $(ARGS)
 
 simulate: $(VENV)/dev.stamp  ## The model: latency by users, hosts and queues, and how many are needed
 	@$(BIN)/python -m bench.simulate $(ARGS)

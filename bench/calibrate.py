@@ -17,7 +17,6 @@ from math import log
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg2
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -46,12 +45,6 @@ COMPUTED: Final = (
 Load = dict[str, float]
 
 
-STORED: Final = """
-SELECT pg_current_wal_lsn() - '0/0', pg_database_size(current_database()),
-       (SELECT count(*) FROM message_log_message), (SELECT count(*) FROM message_log_entry)
-"""
-
-
 def main() -> int:
     """0 when the model is within a quarter of what was measured."""
     parser = argparse.ArgumentParser(prog="python -m bench.calibrate", description=(__doc__ or "").split("\n\n")[0])
@@ -64,10 +57,10 @@ def main() -> int:
         kept = json.loads(COSTS.read_text())
         windows = {int(rate): found for rate, found in kept["windows"].items()}
     else:
-        windows, written = _measured(console, given.seconds, given.windows)
-        kept = {"machine": machine.facts(), "written": written, "windows": windows}
+        windows = _measured(console, given.seconds, given.windows)
+        kept = json.loads(COSTS.read_text()) | {"machine": machine.facts(), "windows": windows}
         # Before anything is computed from it, which takes a minute or two.
-        COSTS.write_text(json.dumps((json.loads(COSTS.read_text()) if COSTS.exists() else {}) | kept, indent=1) + "\n")
+        COSTS.write_text(json.dumps(kept, indent=1) + "\n")
     loads = {rate: _medians(found) for rate, found in windows.items()}
     costs = fitted(loads[IDLE], [loads[rate] for rate in FED])
     table, checks, worst = compared(costs, {rate: loads[rate] for rate in CHECKED if rate in loads})
@@ -79,7 +72,7 @@ def main() -> int:
     return 0 if worst <= BOUND else 1
 
 
-def _measured(console: Console, seconds: float, windows: int) -> tuple[dict[int, list[Load]], dict[str, float]]:
+def _measured(console: Console, seconds: float, windows: int) -> dict[int, list[Load]]:
     """Every load in turn, several times over, so that what the machine does meanwhile falls on all of them."""
     found: dict[int, list[Load]] = {rate: [] for rate in sorted({IDLE, *FED, *CHECKED})}
     with ExitStack() as stack:
@@ -98,18 +91,10 @@ def _measured(console: Console, seconds: float, windows: int) -> tuple[dict[int,
 
         for rate in (FED[0], FED[-1]):
             run(rate, 3.0)  # warms everything up
-        before = _stored(directory)
         for _ in range(windows):
             for rate, of_rate in found.items():
                 of_rate.append(run(rate, seconds))
-        after = _stored(directory)
-    grown = {name: after[name] - before[name] for name in after}
-    written = {
-        "log_bytes_per_message": grown["log"] / grown["messages"],
-        "held_bytes_per_message": grown["held"] / grown["messages"],
-        "entries_per_message": grown["entries"] / grown["messages"],
-    }
-    return found, written
+    return found
 
 
 def _medians(windows: Sequence[Load]) -> Load:
@@ -144,17 +129,6 @@ def _facts(result: Mapping[str, Any], watched: Watched) -> Load:
         "drain_ms": watched.quantile("letterlock_drain_seconds", 0.5) * 1000,
         **{name: result["latency"][name] for name in ("p50", "p90", "p99")},
     }
-
-
-def _stored(directory: Path) -> dict[str, float]:
-    """Bytes that PostgreSQL has written to its log so far, and that its tables and indexes hold; messages and entries in them."""
-    url = json.loads((directory / "var" / "run" / "system.json").read_text())["database_url"]
-    connection = psycopg2.connect(url)
-    with connection.cursor() as cursor:
-        cursor.execute(STORED)
-        row = cursor.fetchone() or (0, 0, 0, 0)
-    connection.close()
-    return dict(zip(("log", "held", "messages", "entries"), map(float, row), strict=True))
 
 
 def _solved(loads: Sequence[Load], group: str, cycles: Mapping[str, float], cold: float) -> tuple[float, float, float]:

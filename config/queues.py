@@ -9,8 +9,8 @@ from delivery.slots import QUEUE_NAMES
 
 # Delivery's queues are named in its table (delivery.Queue); a queue exists in the broker once something is sent to it or reads it.
 MAINTENANCE = "maintenance"
-# A wake-up that nobody has taken for so long wakes nobody in time: sweepers have delivered. It bounds what gathers in the
-# queues of a group that has no worker.
+# A wake-up that nobody has taken for so long wakes nobody in time: sweepers have delivered. With RabbitMQ it bounds what gathers
+# in the queues of a group that has no worker; with every broker, sweepers see to it that hardly any is published (delivery/wake.py).
 WAKE_UP_MS = 60_000
 # After so many workers died of a task it is dropped, on every version of RabbitMQ: before 4.0 the default was never.
 DELIVERIES = 20

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,8 +36,12 @@ from messages import late, receipts
 logger = logging.getLogger(__name__)
 
 READERS = 3
-ORM_THREADS = 3
+# Who comes does not wait behind what those who are there have read.
+HELLO_THREADS = 2
+ORM_THREADS = 2
 WATCH_S = 1.0
+# A look takes at most one part of so many of the time.
+LOOKING_SHARE = 10
 ACKS_S = 0.1
 
 
@@ -47,6 +52,7 @@ class Services:
         self._intake = intake
         self._readers = readers
         self._loop = loop
+        self._hellos = ThreadPoolExecutor(HELLO_THREADS, thread_name_prefix="hello")
         self._orm = ThreadPoolExecutor(ORM_THREADS, thread_name_prefix="orm")
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
@@ -58,7 +64,7 @@ class Services:
 
     async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
         """See `services.Services.welcome`."""
-        await self._in_orm(_welcome, user, device, client_name, client_version)
+        await self._in(self._hellos, _welcome, user, device, client_name, client_version)
 
     def submit(self, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None) -> list[Answer]:
         """See `services.Services.submit`."""
@@ -66,11 +72,11 @@ class Services:
 
     async def read(self, *, user: UUID, device: UUID, room: UUID, seq: int) -> None:
         """See `services.Services.read`."""
-        await self._in_orm(receipts.read, user, device, room, seq)
+        await self._in(self._orm, receipts.read, user, device, room, seq)
 
     async def reject(self, *, user: UUID, message: UUID, later: UUID) -> str:
         """See `services.Services.reject`."""
-        rejection = await self._in_orm(late.reject, user, message, later)
+        rejection = await self._in(self._orm, late.reject, user, message, later)
         return str(rejection.reason)
 
     async def members(self, *, user: str, room: str) -> list[str]:
@@ -105,12 +111,13 @@ class Services:
             except Exception:
                 logger.exception("a socket's answers were lost; the others go on")
 
-    async def _in_orm(self, fn: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._orm, with_kept_connection, fn, *args)
+    async def _in(self, threads: ThreadPoolExecutor, fn: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(threads, with_kept_connection, fn, *args)
 
     def close(self) -> None:
         """Let the threads end."""
-        self._orm.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._hellos, self._orm):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _welcome(user: UUID, device: UUID, client_name: str, client_version: str) -> None:
@@ -129,7 +136,9 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Watch until stopped."""
-        while not self._stopping.wait(WATCH_S):
+        pause_s = WATCH_S
+        while not self._stopping.wait(pause_s):
+            began = time.monotonic()
             try:
                 with self._session.cursor() as cursor:
                     rows, age = pending.backlog(cursor, settings.MOST_PENDING)
@@ -140,6 +149,8 @@ class Watch(threading.Thread):
             except Exception:
                 logger.exception("the watch over the backlog met an unexpected error and goes on")
                 self._session.close()
+            # While somebody holds a snapshot open (a backup), each look walks all that was delivered since.
+            pause_s = max(WATCH_S, LOOKING_SHARE * (time.monotonic() - began))
 
     def stop(self) -> None:
         """End."""

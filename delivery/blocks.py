@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from delivery import wake
 from delivery.pending import NewPending, raw_cursor
@@ -20,6 +20,7 @@ from delivery.slots import slot_of
 from kernel import limits, ports
 from kernel.database import Cursor, number_array, uuid_array
 from kernel.entries import Entry, Origin
+from kernel.errors import Unavailable
 from kernel.ports import Barrier
 from messages import log, positions
 
@@ -160,7 +161,11 @@ class Blocks:
         """See `kernel.ports.BlockPort.release`."""
         slot = slot_of(recipient)
         cursor.execute("SELECT pg_current_xact_id()")
-        cursor.execute(RELEASE, (str(recipient), str(sender)))
+        try:
+            cursor.execute(RELEASE, (str(recipient), str(sender)))
+        except IntegrityError as error:
+            # Another of the same slot has released the same entry, and it is not delivered yet: it was one row for both.
+            raise Unavailable(retry_after=1) from error
         if cursor.rowcount > 0:
             cursor.execute(LOOK_AGAIN, (slot,))
             transaction.on_commit(lambda: wake.slots({slot}))

@@ -16,10 +16,12 @@ from uuid import UUID
 from accounts.addresses import address_of_socket
 from delivery import blocks, doors, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
+from delivery.host import LATE_S
 from delivery.lane import Answered, Lane
 from delivery.services import Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
 from kernel import metrics, rates
+from kernel.database import Cursor
 from kernel.entries import Entry
 from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
 from kernel.limits import HELLO_S, TYPING_S, UNSENT_BYTES, UNSENT_MOST_BYTES, WINDOW
@@ -30,6 +32,10 @@ logger = logging.getLogger(__name__)
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 
+
+# Of one socket: rooms whose reading waits to be stored, and refusals of messages that are under way.
+WAITING_READS = 1_000
+WAITING_REJECTS = 8
 
 _surroundings: Surroundings | None = None
 _tasks: set[asyncio.Task[Any]] = set()
@@ -56,6 +62,10 @@ class SocketConsumer(Lane):
         self._closed = False
         self._flushing = False
         self._typed: dict[str, float] = {}
+        # By room, what was read and is not stored yet, and whether somebody is at it.
+        self._reads: dict[str, frames.Read] = {}
+        self._is_reading = False
+        self._rejecting = 0
         # How many bytes the client has not taken, and whom to tell that a frame was (config/sockets.py).
         self._unsent: Callable[[], int] = int
         self._taken: Callable[[], object] = int
@@ -200,9 +210,9 @@ class SocketConsumer(Lane):
             case frames.Typing():
                 self._typing(frame)
             case frames.Read():
-                self._spawn(self._read(frame), frame.ref)
+                self._note_read(frame)
             case frames.Reject():
-                self._spawn(self._reject(frame), frame.ref)
+                self._note_reject(frame)
 
     def _submit(self, frame: frames.Send) -> None:
         if wait := self._send_rate.take(len(frame.messages), time.monotonic()):
@@ -246,15 +256,43 @@ class SocketConsumer(Lane):
         hint = {"type": "typing", "room": frame.room, "user": self.user}
         self._around.services.hint(members, hint, exclude_device=self._device_id)
 
+    def _note_read(self, frame: frames.Read) -> None:
+        """Of each room the furthest position counts; one after the other is stored, so that nobody fills the threads."""
+        before = self._reads.pop(frame.room, None)
+        if len(self._reads) >= WAITING_READS:
+            self._refuse(TooManyRequests(retry_after=1), frame.ref)
+            return
+        self._reads[frame.room] = frame if before is None or before.seq <= frame.seq else before
+        if not self._is_reading:
+            self._is_reading = True
+            self._spawn(self._store_reads())
+
+    async def _store_reads(self) -> None:
+        while self._reads and not self._closed:
+            frame = self._reads.pop(next(iter(self._reads)))
+            await self._guarded(self._read(frame), frame.ref)
+        self._is_reading = False
+
+    def _note_reject(self, frame: frames.Reject) -> None:
+        if self._rejecting >= WAITING_REJECTS:
+            self._refuse(TooManyRequests(retry_after=1), frame.ref)
+            self._bear()
+            return
+        self._rejecting += 1
+        self._spawn(self._reject(frame), frame.ref)
+
     async def _read(self, frame: frames.Read) -> None:
         await self._around.services.read(
             user=self._user_id, device=self._device_id, room=UUID(frame.room), seq=frame.seq
         )
 
     async def _reject(self, frame: frames.Reject) -> None:
-        reason = await self._around.services.reject(
-            user=self._user_id, message=UUID(frame.message), later=UUID(frame.later)
-        )
+        try:
+            reason = await self._around.services.reject(
+                user=self._user_id, message=UUID(frame.message), later=UUID(frame.later)
+            )
+        finally:
+            self._rejecting -= 1
         answer = {"type": "rejected", "message": frame.message, "reason": reason}
         self._out.append(frames.encode(answer if frame.ref is None else {**answer, "ref": frame.ref}))
 
@@ -359,7 +397,10 @@ class SocketConsumer(Lane):
         session = self._session
         assert session is not None
         try:
-            found = await self._around.readers.run(blocks.read_page, self.user, asked.after, asked.limit)
+            read_at, found = await self._around.readers.run(_read_page, self.user, asked)
+            if time.monotonic() - read_at > LATE_S:
+                # As a late push: read before a block, perhaps, that has been answered since. Once, so that slow reads get on.
+                _, found = await self._around.readers.run(_read_page, self.user, asked)
         except Exception as error:
             logger.info("a page could not be read: %s", type(error).__name__)
             self._perform(session.failed())
@@ -395,3 +436,8 @@ class SocketConsumer(Lane):
             self._closed = True
         finally:
             self._flushing = False
+
+
+def _read_page(cursor: Cursor, user: str, asked: ReadPage) -> tuple[float, list[Entry]]:
+    """When the page began to be read (monotonic seconds), and its entries."""
+    return time.monotonic(), blocks.read_page(cursor, user, asked.after, asked.limit)

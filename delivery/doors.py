@@ -4,7 +4,7 @@ refusal = doors.closed_to(address)      why one more would be one too many
 with doors.open_for(address): …         it counts while this lasts
 with doors.greeting(address) as may: …  the same until hello
 
-An address is what limits count as one (accounts/addresses.py). How many one device may have, delivery/host.py says.
+An address is what limits count as one (accounts/addresses.py). How many one device may have, delivery/sockets.py says.
 """
 
 from collections import Counter

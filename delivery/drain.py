@@ -47,7 +47,7 @@ TAKE = f"""
 SELECT * FROM (
     SELECT {PENDING_COLUMNS}, {MESSAGE_COLUMNS}, p.place, {MAP_VERSION} AS map_version,
            pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax,
-           {LOCKED} AS queues,
+           {LOCKED} AS queues, extract(epoch FROM statement_timestamp())::float AS taken_at,
            coalesce(sum(octet_length(m.ciphertext)) OVER (ORDER BY p.id), 0) - coalesce(octet_length(m.ciphertext), 0) AS before
     FROM (SELECT p.*, lag(p.message_id) OVER (ORDER BY p.id) IS DISTINCT FROM p.message_id AS is_first
           FROM (SELECT p.* FROM delivery_slot s,
@@ -69,6 +69,7 @@ ACCEPTED_AT = 6
 # Behind the columns of the pending row and of its message, TAKE's rows have these.
 PLACE = 20
 LOOK = slice(21, 25)
+TAKEN_AT = 25
 
 # By place: a plan made while the table was empty would join from its side, and walk all of it for every batch. A row has
 # the place that TAKE read until the transaction ends, since nobody updates pending rows and only drains delete them.
@@ -152,6 +153,8 @@ class Batch:
     rows: int = 0
     more: bool = False
     look: Look | None = None
+    # When its rows were read (PostgreSQL's clock, seconds since 1970): blocks that are older were seen.
+    taken_at: float = 0.0
     # How many rows of each slot.
     slots: Mapping[int, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
@@ -210,7 +213,7 @@ def deliver(cursor: Cursor, found: Sequence[tuple[Any, ...]], *, full: bool) -> 
     # Cut off by bytes: there may be more although the rows are few.
     full = full or found[-1][-1] + BATCH_BYTES // 16 > BATCH_BYTES
     slots = Counter([delivery.slot for delivery in deliveries])
-    batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]), slots)
+    batch = Batch(len(deliveries), full, Look(deliveries[0].id, *found[0][LOOK]), found[0][TAKEN_AT], slots)
     mailboxes, stops, map_version = open_mailboxes(cursor, deliveries)
     if map_version != found[0][LOOK][0]:
         # Slots have moved, or a request box was emptied, since these were taken: there may be older ones now.

@@ -16,7 +16,7 @@ from delivery import alerts, measuring, push, wake
 from delivery.drain import BATCH_ROWS, EVERYTHING, Batch, Look, Poison, Since, drain_batch, set_aside
 from delivery.webpush import due
 from kernel import metrics
-from kernel.database import Session, is_lost
+from kernel.database import TRANSIENT, Session, is_lost
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,11 @@ logger = logging.getLogger(__name__)
 # lives longer (kernel/database.py ends them).
 MARK_TRAILS_S = 12.0
 FULL_LOOK_S = 30.0
+# After a full look that took long (a snapshot held open keeps what was delivered) the next comes after so many times as long.
+FULL_LOOK_SHARE = 50
+# Between tries of one row that fails through no fault of its own.
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
 LINGER_S = 0.05
 SLICE_S = 1.0
 
@@ -42,13 +47,18 @@ class Mark:
         self._looks: deque[tuple[float, Look]] = deque()
         self._since = EVERYTHING
         self._full = -FULL_LOOK_S
+        self._every_s = FULL_LOOK_S
 
     def since(self, now: float) -> Since:
         """Where to look from at `now` (monotonic seconds). Now and then at everything, should this reasoning miss a case."""
-        if now - self._full >= FULL_LOOK_S:
+        if now - self._full >= self._every_s:
             self._full = now
             return EVERYTHING
         return self._since
+
+    def took(self, seconds: float) -> None:
+        """A look at everything took so long."""
+        self._every_s = max(FULL_LOOK_S, FULL_LOOK_SHARE * seconds)
 
     def looked(self, look: Look, now: float) -> None:
         """A batch was taken and committed after this look."""
@@ -75,6 +85,7 @@ class Drainer:
         self._skip_locked = skip_locked
         self._mark = Mark()
         self._rows = BATCH_ROWS
+        self._pause_s = FIRST_PAUSE_S
 
     def drain(self, *, seconds: float = SLICE_S) -> bool:
         """Drain until nothing is left or the time is up; answers whether more may be left. Never raises for a bad row.
@@ -92,12 +103,13 @@ class Drainer:
     def drain_once(self) -> Batch | None:
         """One batch, pushed after its commit. None: it failed and was made smaller, or set a row aside."""
         now = time.monotonic()
+        since = EVERYTHING if self._skip_locked else self._mark.since(now)
         try:
             with self._session.cursor() as cursor:
                 batch = drain_batch(
                     cursor,
                     groups=self.groups,
-                    since=EVERYTHING if self._skip_locked else self._mark.since(now),
+                    since=since,
                     rows=self._rows,
                     skip_locked=self._skip_locked,
                 )
@@ -111,9 +123,16 @@ class Drainer:
                 self._session.close()
                 raise
             logger.warning("a batch of up to %d deliveries failed: %s", self._rows, type(error).__name__)
-            self._rows = max(1, self._rows // 2)
             metrics.DRAIN_FAILURES.inc()
+            if self._rows == 1 and not isinstance(error, TRANSIENT):
+                # A schema or a right that does not fit: trying at full speed would help nobody.
+                time.sleep(self._pause_s)
+                self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
+            self._rows = max(1, self._rows // 2)
             return None
+        if since == EVERYTHING:
+            self._mark.took(time.monotonic() - now)
+        self._pause_s = FIRST_PAUSE_S
         if batch.look:
             self._mark.looked(batch.look, now)
             push.entries(batch)

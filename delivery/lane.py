@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeGuard
 from delivery.frames import UUID_TEXT
 from kernel.errors import DomainError
 
-# In how many rooms sends of one socket may wait for one that was over the rate, before it is hung up.
+# In how many rooms sends of one socket may wait for one that was refused for the time being, before it is hung up.
 TURNED_AWAY_ROOMS = 1_000
 
 
@@ -55,12 +55,12 @@ class Lane(ABC):
         One was refused by the committer and a later one had been turned away before it: the first may not pass before
         the later one is repeated, nor that one before the first.
         """
+        if max(len(self.turned_away), len(self.refused)) > TURNED_AWAY_ROOMS:
+            return True
         if not self.turned_away:
             return False
         refused = dict(self.refused)  # a copy: the committer's thread changes it
-        return len(self.turned_away) > TURNED_AWAY_ROOMS or any(
-            refused.get(room, id) != id for room, id in self.turned_away.items()
-        )
+        return any(refused.get(room, id) != id for room, id in self.turned_away.items())
 
 
 def _is_id(value: Any) -> TypeGuard[str]:

@@ -93,11 +93,18 @@ def lost(kind: str) -> None:
 def _message(batch: Batch, to: Sequence[tuple[str, int, int]]) -> dict[str, Any]:
     """The push for one host: only the texts that its users need."""
     if len(to) == len(batch.to):
-        return {"type": "push", "texts": batch.texts, "origins": batch.origins, "to": to}
+        return {
+            "type": "push",
+            "taken_at": batch.taken_at,
+            "texts": batch.texts,
+            "origins": batch.origins,
+            "to": to,
+        }
     needed = sorted({index for _, _, index in to})
     place = {index: n for n, index in enumerate(needed)}
     return {
         "type": "push",
+        "taken_at": batch.taken_at,
         "texts": [batch.texts[index] for index in needed],
         "origins": [batch.origins[index] for index in needed],
         "to": [(user, seq, place[index]) for user, seq, index in to],

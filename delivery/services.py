@@ -18,7 +18,7 @@ class Services(Protocol):
         """The user and device of an access token. Raises `Unauthenticated`, or a 403 (suspended). Cheap."""
 
     async def welcome(self, *, user: UUID, device: UUID, client_name: str, client_version: str) -> None:
-        """Note that the device is here. Raises `Unauthenticated` (revoked) or a 403 (suspended)."""
+        """Note that the device is here. Raises a 403 (suspended)."""
 
     def submit(
         self, messages: Sequence[Any], *, user: str, device: str, lane: Lane, ref: str | None

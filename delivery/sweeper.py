@@ -35,6 +35,8 @@ DUTY_S = 2.0
 DUTY_INTERVAL_S = 0.15
 DUTY_OVERDUE_MS = 100
 SLICE_S = 5.0
+# A look takes at most one part of so many of the time.
+LOOKING_SHARE = 10
 # Of a group of others: how long its oldest delivery must not have moved, and how much of a turn it may take.
 STRANGERS_S = 3.0
 STRANGERS_SLICE_S = 0.1
@@ -64,6 +66,7 @@ class Sweeper(threading.Thread):
         self._heads: dict[int, tuple[int, int]] = {}
         self._since: dict[int, float] = {}
         self._duty_until = 0.0
+        self._look_s = 0.0
         # Until when it goes on with a group of others without waiting as long again.
         self._adopted: dict[int, float] = {}
         self._queues: list[str] = []
@@ -81,7 +84,7 @@ class Sweeper(threading.Thread):
 
     def run(self) -> None:
         """Sweep until stopped; a database that is away is tried again at the next turn."""
-        while not self._stopping.wait((DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S) * random.uniform(0.8, 1.2)):
+        while not self._stopping.wait(self._pause_s() * random.uniform(0.8, 1.2)):
             try:
                 self.sweep()
                 self.look_for_queues()
@@ -95,11 +98,17 @@ class Sweeper(threading.Thread):
             if not self.is_on_duty:
                 self._rest()
 
+    def _pause_s(self) -> float:
+        """Until the next look: longer where looks are dear, since a snapshot held open keeps all that was delivered since."""
+        return max(DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S, LOOKING_SHARE * self._look_s)
+
     def sweep(self) -> list[int]:
         """One look; answers the groups that had to be drained."""
         on_duty = self.is_on_duty
         with self._session.cursor() as cursor:
+            began = time.monotonic()
             heads = overdue(cursor, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
+            self._look_s = time.monotonic() - began
         unmoved = [group for group, head in heads.items() if self._heads.get(group) == head]
         now = time.monotonic()
         self._since = {group: self._since[group] if group in unmoved else now for group in heads}
@@ -114,8 +123,9 @@ class Sweeper(threading.Thread):
                 # Whoever was woken has not come: dead or frozen, and its flag would keep everybody else asleep for seconds.
                 wake.clear(group)
         for group in strangers:
-            # Its flag stays: to clear it would have a task published each time, for nobody.
+            # Its flag stays, and stays for long: each task that is published is for nobody, and would wait in the broker.
             if self._drain(group, STRANGERS_SLICE_S):
+                wake.leave_asleep(group)
                 self._adopted[group] = time.monotonic() + ADOPTED_S
                 logger.info("group %d is delivered by another group's worker", group)
         return own + strangers

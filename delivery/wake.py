@@ -20,6 +20,8 @@ from kernel.database import Session
 logger = logging.getLogger(__name__)
 
 FLAG_MS = 10_000
+# The flag of a group that no worker serves: its next worker clears it (drainer.resume), and so does its own sweeper.
+ASLEEP_MS = 600_000
 MAP_KEPT_S = 5.0
 
 # KEYS: flag, note, number of changes of the map. Answers whether the caller has to publish a task, and that number.
@@ -236,6 +238,14 @@ def again(group: int) -> bool:
         logger.info("a drain could not be continued by a task: %s", type(error).__name__)
         return False
     return True
+
+
+def leave_asleep(group: int) -> None:
+    """Nobody serves this group: no more tasks for it, for the time being."""
+    try:
+        valkey.client().set(_flag(group), "1", px=ASLEEP_MS)
+    except redis.RedisError:
+        logger.debug("no flag could be set; a task more is published for nobody")
 
 
 def clear(group: int) -> None:

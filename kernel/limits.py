@@ -69,7 +69,7 @@ PUSH_QUIET_S: Final = 600  # no second push to a device within this, unless it h
 RECEIPTS_MS: Final = 200  # receipts are gathered for this long
 
 RATES: Final[dict[str, Rate]] = {
-    # Per device. Sockets count in their own process, REST counts in Valkey.
+    # Per device over REST, which counts in Valkey; per socket, in its process, what comes over sockets.
     "send": Rate(burst=1_000, per_second=100),
     "frame": Rate(burst=600, per_second=60),
     "refused_frame": Rate(burst=5_000, per_second=60),  # beyond `frame`: past this, too, the socket is hung up

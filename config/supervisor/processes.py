@@ -123,14 +123,24 @@ class Child:
             self.process.wait()
 
     def rotate(self) -> None:
-        """Keep the log small: copy it aside and empty it in place (it is written in append mode, so no writer notices)."""
+        """Keep the log small: copy it aside and empty it in place (it is written in append mode, so no writer notices).
+
+        Raises `OSError` where there is no room for the copy: what was kept before stays, and the log is emptied all the same.
+        """
         if not self.log.exists() or self.log.stat().st_size < self.log_bytes:
             return
+        copy = self.log.with_suffix(".log.new")
+        try:
+            copy.write_bytes(self.log.read_bytes())
+        except OSError:
+            copy.unlink(missing_ok=True)
+            os.truncate(self.log, 0)
+            raise
         for number in range(LOGS_KEPT - 1, 0, -1):
             older = self.log.with_suffix(f".log.{number}")
             if older.exists():
                 older.replace(self.log.with_suffix(f".log.{number + 1}"))
-        self.log.with_suffix(".log.1").write_bytes(self.log.read_bytes())
+        copy.replace(self.log.with_suffix(".log.1"))
         os.truncate(self.log, 0)
 
     def last_words(self, lines: int = 12) -> str:

@@ -85,7 +85,6 @@ class System:
         # Held while workers are added, so that none is behind the back of who stops all.
         self._starting = threading.Lock()
         self._postgres: Postgres | None = None
-        # Since when PostgreSQL has been on its way out without our asking.
         self._valkey: Valkey | None = None
 
     # --- what it looks like from outside ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from config.supervisor.processes import Child, Wish
 
@@ -63,11 +64,20 @@ class Watch(threading.Thread):
                 try:
                     if is_time_to_tidy:
                         part.rotate()
+                except OSError as error:
+                    self._say(f"the log of {part.name} could not be rotated: {error.strerror}")
+                try:
                     with self._wishes:
                         self._look_after(part)
                 except Exception as error:
-                    self._tell(f"{part.name} could not be started: {error}")
+                    self._say(f"{part.name} could not be started: {error}")
                     part.died()
+
+    def _say(self, line: str) -> None:
+        """Tell people, if anybody can hear: a full disk or a closed pipe behind stdout must not end this thread, with which
+        the kernel would end every part. A `rich` console makes SystemExit of a closed pipe."""
+        with suppress(Exception, SystemExit):
+            self._tell(line)
 
     def _look_after(self, part: Child) -> None:
         if part.wish is not Wish.UP:
@@ -78,7 +88,7 @@ class Watch(threading.Thread):
         if part.process is not None:
             code, part.process = part.process.returncode, None
             pause = part.died()
-            self._tell(f"{part.name} ended ({_reason(code)}); starts again in {pause:.1f} s. Its log: {part.log}")
+            self._say(f"{part.name} ended ({_reason(code)}); starts again in {pause:.1f} s. Its log: {part.log}")
         if time.monotonic() >= part.not_before:
             part.start()
 

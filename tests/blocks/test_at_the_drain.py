@@ -3,6 +3,7 @@
 import threading
 import time
 from statistics import median
+from uuid import UUID
 
 import orjson
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection, transaction
 
 from delivery.models import AbuseAlert, Held, SyncReport
 from kernel import database, metrics, ports
+from kernel.errors import Unavailable
 from messages.kinds import Kind
 from tests.blocks.conftest import barrier, block, put, reports, unblock
 from tests.delivery import depot
@@ -288,6 +290,31 @@ class TestTheRequestBox:
         drainer.close()
 
         assert mailbox(bob.id).messages == held
+
+    def test_two_boxes_that_share_an_entry_are_emptied_one_after_the_other(self, says, alice, room):
+        """A new key of Alice's is one row for all recipients of a slot: its number can wait for one of them at a time."""
+        bob, dave = depot.people_of_one_slot(2)
+        for who in (bob, dave):
+            put(barrier(who, alice, held=True))
+        with transaction.atomic(), connection.cursor() as cursor:
+            ports.mailboxes.put(
+                cursor, recipients=[bob.id, dave.id], kind=Kind.KEYS, payload={"user": alice.id}, sender_id=alice.id
+            )
+        drain_all()
+
+        def accepts(who):
+            with transaction.atomic(), connection.cursor() as cursor:
+                ports.blocks.put(cursor, [barrier(who, alice)])
+                ports.blocks.release(cursor, recipient=UUID(who.id), sender=UUID(alice.id))
+
+        accepts(bob)
+        with pytest.raises(Unavailable):
+            accepts(dave)
+        drain_all()
+        accepts(dave)
+        drain_all()
+        for who in (bob, dave):
+            assert [kind for _, kind, *_ in mailbox(who.id).entries] == [Kind.KEYS]
 
     def test_it_holds_direct_messages_only(self, says, alice, bob, circle):
         put(barrier(bob, alice, held=True))

@@ -21,6 +21,7 @@ from chat.intake import Intake
 from chat.models import Membership, Room
 from delivery.acks import AckBook
 from delivery.drainer import Drainer
+from delivery.slots import slot_of
 from kernel import database
 from kernel.database import Session
 from kernel.ids import now_ms, uuid7
@@ -59,6 +60,16 @@ def person(name, devices=1):
     user = User.objects.create(username=f"{name}.{secrets.token_hex(8)}", password="!")
     made = [Device.objects.create(user=user, name=f"{name}'s {n}") for n in range(devices)]
     return Person(str(user.id), tuple(str(device.id) for device in made))
+
+
+def people_of_one_slot(number):
+    """So many people whose deliveries are in the same slot."""
+    first, *found = [person("first")]
+    while len(found) < number - 1:
+        other = person("other")
+        if slot_of(other.id) == slot_of(first.id):
+            found.append(other)
+    return [first, *found]
 
 
 def direct_room(one, other):

@@ -1,6 +1,7 @@
 """Draining: from pending deliveries to numbered entries, once each, in order, whatever stands in the way."""
 
 import threading
+import time
 from uuid import UUID
 
 import psycopg2
@@ -407,6 +408,28 @@ class TestPlans:
         (condition,) = [line for line in plan.splitlines() if "Index Cond: ((slot = s.slot)" in line]
         assert "id >= " in condition
         assert "Seq Scan on delivery_pending" not in plan and "Seq Scan on message" not in plan
+
+
+class TestWhatFailsForNoFaultOfItsRow:
+    def test_it_is_tried_again_and_again_but_not_at_full_speed(self, lane, alice, bob, room, monkeypatch):
+        """As when a table is of another version: nothing is set aside, and PostgreSQL is not kept busy with it."""
+        ids = sent(lane, message(room))
+        tries = []
+
+        def undefined(*args, **options):
+            tries.append(time.monotonic())
+            raise psycopg2.errors.UndefinedColumn("no such column")
+
+        drainer = Drainer("drain", [0])
+        with monkeypatch.context() as other_version:
+            other_version.setattr("delivery.drainer.drain_batch", undefined)
+            assert drainer.drain(seconds=1.0)
+        # Halved from 320 to 1, then with pauses of 0.05, 0.1, 0.2, … s.
+        assert 10 < len(tries) < 20
+
+        drainer.drain(seconds=5)
+        drainer.close()
+        assert mailbox(bob.id).messages == ids
 
 
 class TestSeveralAtOnce:

@@ -12,10 +12,11 @@ from channels.layers import get_channel_layer
 
 from accounts.revocations import Revocations
 from config.runtime import Runtime
-from delivery.host import Host
+from delivery.host import LATE_S, Host
 from delivery.push import group_of
 from delivery.registry import Facts, RegistryAway
 from delivery.registry.valkey import ValkeyRegistry
+from kernel import clock
 from kernel.database import Readers
 from kernel.entries import Entry
 from kernel.ids import uuid7
@@ -28,12 +29,13 @@ class Phone:
         self.user, self.device = user, str(uuid7())
         self.entries, self.ticks = [], 0
         self.codes, self.hints = [], []
+        self.newest = 0
 
     def pushed(self, batch):
         self.entries += batch
 
     def known(self, last_seq):
-        pass
+        self.newest = max(self.newest, last_seq)
 
     def ticked(self, now):
         self.ticks += 1
@@ -303,3 +305,23 @@ async def test_what_a_process_of_the_same_name_and_number_left_behind_is_cleared
     await until(lambda: registry.holding([host.id], [alice, bob.user]) == {host.id: {bob.user}})
     (state,) = [state for state in registry.states() if state.id == host.id]
     assert not state.draining
+
+
+async def test_a_push_that_comes_late_is_read_from_the_mailbox_where_blocks_are_seen(host):
+    """Its host, or the worker that sent it, was frozen: somebody may have been blocked, and told so, in the meantime."""
+    alice = Phone(str(uuid7()))
+    host.start(lambda now: None)
+    await host.enter(alice)
+    await until(lambda: host.layer_is_up)
+
+    def push(seq, taken_at):
+        to = [[alice.user, seq, 0]]
+        return {"type": "push", "taken_at": taken_at, "texts": ['"kind":"hidden"'], "origins": [None], "to": to}
+
+    layer = get_channel_layer()
+    await layer.group_send(group_of(host.id), push(8, clock.now() - LATE_S - 0.5))
+    await layer.group_send(group_of(host.id), push(9, clock.now()))
+    await until(lambda: alice.entries)
+
+    assert [entry.seq for entry in alice.entries] == [9]
+    assert alice.newest == 8

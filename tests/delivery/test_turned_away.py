@@ -10,7 +10,9 @@ import pytest
 from chat import sender
 from delivery.consumers import SocketConsumer
 from delivery.frames import CloseCode, Send
+from delivery.lane import TURNED_AWAY_ROOMS
 from kernel import rates
+from kernel.ids import uuid7
 from kernel.limits import RATES, Rate
 from tests.delivery import depot
 from tests.delivery.depot import FragileSession, direct_room, message, person
@@ -94,3 +96,18 @@ async def test_nobody_waits_for_a_send_over_the_rate_that_can_never_be_repeated(
         ((accepted,),) = [frame["messages"] for frame in await told(socket, "accepted")]
         assert accepted["id"] == good["id"]
         assert not socket.turned_away
+
+
+async def test_a_socket_whose_sends_wait_in_too_many_rooms_is_ended():
+    """While nothing can be stored every send is refused before its room is looked at: a client may name any number of rooms."""
+    session = FragileSession("intake")
+    async with sending(session) as (socket, room):
+        socket._send_rate = rates.Bucket(Rate(burst=10_000, per_second=1))
+        session.fail(*[(0, "before")] * 1_000)
+        for _ in range(TURNED_AWAY_ROOMS // 100 + 1):
+            socket._submit(Send([message(room) | {"room": str(uuid7())} for _ in range(100)], "anywhere"))
+
+        async with asyncio.timeout(10):
+            while not any(event["type"] == "websocket.close" for event in socket.told):
+                await asyncio.sleep(0.01)
+    assert socket.told[-1] == {"type": "websocket.close", "code": CloseCode.RATE_LIMITED}

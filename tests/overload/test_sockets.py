@@ -1,9 +1,12 @@
 """A process takes so many sockets, so many from one address and so many of one device; who is one too many is told so."""
 
 import asyncio
+import time
+from contextlib import AsyncExitStack
 
 import pytest
 
+from kernel.limits import RATES
 from tests.cast import Cast, comes_true
 from tests.overload.crowd import Deaf
 
@@ -102,3 +105,21 @@ async def test_of_a_device_with_too_many_the_oldest_goes(private_system):
             for visitor in (other, *younger):
                 await asyncio.to_thread(visitor.sees, sent["id"])
                 visitor.close()
+
+
+async def test_who_reads_on_and_on_keeps_nobody_from_coming_in(system):
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        rooms = [await alice.direct_room(bob)] + [await cast.group(alice, bob) for _ in range(4)]
+        async with AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(alice.phone.socket()) for _ in range(10)]
+            for _ in range(RATES["frame"].burst // len(rooms)):
+                for socket in sockets:
+                    for room in rooms:
+                        await socket.send("read", room=room, seq=1)
+
+            began = time.monotonic()
+            async with bob.phone.socket():
+                assert time.monotonic() - began < 2.0
+            # And nobody was hung up.
+            assert {socket.close_code for socket in sockets} == {None}

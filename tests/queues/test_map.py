@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from delivery import queuemap, wake
-from delivery.drainer import Drainer
+from delivery.drainer import Drainer, resume
 from delivery.models import Queue
 from delivery.queuemap import MapRefused
 from delivery.slots import QUEUE_NAMES, SLOTS, slot_of
@@ -302,6 +302,16 @@ class TestAGroupWithoutWorkers:
         assert sweeper.sweep() == []
         assert sweeper.sweep() == [91]
         assert mailbox(talk.bob.id).messages == overdue
+
+    def test_it_lets_hardly_any_task_be_published_for_nobody(self, sweeper, talk, overdue):
+        """They would gather in the broker until the first worker of the group comes."""
+        wake.clear(91)
+        while sweeper.sweep() != [91]:
+            pass
+
+        assert valkey.client().pttl(valkey.key("drain", 91)) > 60_000
+        resume([91])
+        assert valkey.client().pttl(valkey.key("drain", 91)) < 60_000
 
     def test_a_group_that_has_a_worker_is_left_to_it(self, sweeper, talk, overdue):
         theirs = database.connect("sweeper 91 worker-7")

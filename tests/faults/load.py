@@ -293,6 +293,7 @@ class Load:
         return await self._ask(phone, "GET", path)
 
     async def _ask(self, phone: Phone, method: str, path: str, **more: Any) -> Any:
+        await phone.refresh_if_due()
         headers = {"Authorization": f"Bearer {phone.session['access']}"}
         answer = await self.http.request(method, f"{self.urls[0]}/api/v1/{path}", headers=headers, **more)
         answer.raise_for_status()

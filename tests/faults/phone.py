@@ -165,6 +165,8 @@ class Phone:
         self._stalled_until: dict[str, float] = defaultdict(float)
         self._sending: dict[str, Tries] = defaultdict(Tries)
         self._refreshing = asyncio.Lock()
+        # The server has revoked the device: there is no coming back.
+        self.is_signed_out = False
 
     @property
     def is_up(self) -> bool:
@@ -190,6 +192,7 @@ class Phone:
             else "none"
         )
         sends = "REST" if self.by_rest else "socket"
+        sends += ", signed out," if self.is_signed_out else ""
         return f"of {self.user} sends by {sends}, {self.unanswered} unanswered; has {self.has}; socket {socket}; {self.reconnects} reconnects"
 
     # --- the socket ----------------------------------------------------------------------------------------------------
@@ -200,7 +203,7 @@ class Phone:
             await asyncio.sleep(max(0.0, self._offline_until - time.monotonic()))
             line, self._line, self._leaving = None, None, None
             try:
-                await self._refresh_if_due()
+                await self.refresh_if_due()
                 self._line = line = await self._opened()
                 if not await line.welcomed(WELCOME_S):
                     self.unwelcome += 1
@@ -406,7 +409,7 @@ class Phone:
                 continue
             post = None
             try:
-                await self._refresh_if_due()
+                await self.refresh_if_due()
                 post = Post(time.monotonic())
                 self.world.posting(post)
                 wait, status = await self._post(self.world.urls[at % len(self.world.urls)], batch)
@@ -470,7 +473,7 @@ class Phone:
                 float(problem.get("retry_after", 0))
             )
 
-    async def _refresh_if_due(self) -> None:
+    async def refresh_if_due(self) -> None:
         """One at a time (§3.4); the same token again if the answer was lost."""
         async with self._refreshing:
             if self.session["access_expires_at"] - time.time() * 1000 <= REFRESH_BEFORE_MS:
@@ -483,6 +486,7 @@ class Phone:
             self.session.update(answer.json())
         elif answer.status_code not in (429, 503):
             self._surprise(f"refresh: {answer.status_code} {answer.text[:200]}")
+            self.is_signed_out = answer.status_code == 401
             await asyncio.sleep(1.0)
 
     def _surprise(self, what: str) -> None:

@@ -40,8 +40,9 @@ READERS = 3
 HELLO_THREADS = 2
 ORM_THREADS = 2
 WATCH_S = 1.0
-# A look takes at most one part of so many of the time.
+# A look takes at most one part of so many of the time, but the next one never waits for longer than this.
 LOOKING_SHARE = 10
+LONGEST_WATCH_S = 5.0
 ACKS_S = 0.1
 
 
@@ -150,7 +151,7 @@ class Watch(threading.Thread):
                 logger.exception("the watch over the backlog met an unexpected error and goes on")
                 self._session.close()
             # While somebody holds a snapshot open (a backup), each look walks all that was delivered since.
-            pause_s = max(WATCH_S, LOOKING_SHARE * (time.monotonic() - began))
+            pause_s = max(WATCH_S, min(LONGEST_WATCH_S, LOOKING_SHARE * (time.monotonic() - began)))
 
     def stop(self) -> None:
         """End."""

@@ -57,7 +57,7 @@ class Mark:
         return self._since
 
     def took(self, seconds: float) -> None:
-        """A look at everything took so long."""
+        """A batch that looked at everything took so long, whatever came of it."""
         self._every_s = max(FULL_LOOK_S, FULL_LOOK_SHARE * seconds)
 
     def looked(self, look: Look, now: float) -> None:
@@ -130,8 +130,9 @@ class Drainer:
                 self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
             self._rows = max(1, self._rows // 2)
             return None
-        if since == EVERYTHING:
-            self._mark.took(time.monotonic() - now)
+        finally:
+            if since == EVERYTHING:
+                self._mark.took(time.monotonic() - now)
         self._pause_s = FIRST_PAUSE_S
         if batch.look:
             self._mark.looked(batch.look, now)

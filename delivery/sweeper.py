@@ -35,8 +35,9 @@ DUTY_S = 2.0
 DUTY_INTERVAL_S = 0.15
 DUTY_OVERDUE_MS = 100
 SLICE_S = 5.0
-# A look takes at most one part of so many of the time.
+# A look takes at most one part of so many of the time, but the next one never waits for longer than this.
 LOOKING_SHARE = 10
+LONGEST_PAUSE_S = 5.0
 # Of a group of others: how long its oldest delivery must not have moved, and how much of a turn it may take.
 STRANGERS_S = 3.0
 STRANGERS_SLICE_S = 0.1
@@ -100,15 +101,18 @@ class Sweeper(threading.Thread):
 
     def _pause_s(self) -> float:
         """Until the next look: longer where looks are dear, since a snapshot held open keeps all that was delivered since."""
-        return max(DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S, LOOKING_SHARE * self._look_s)
+        least = DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S
+        return max(least, min(LONGEST_PAUSE_S, LOOKING_SHARE * self._look_s))
 
     def sweep(self) -> list[int]:
         """One look; answers the groups that had to be drained."""
         on_duty = self.is_on_duty
         with self._session.cursor() as cursor:
             began = time.monotonic()
-            heads = overdue(cursor, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
-            self._look_s = time.monotonic() - began
+            try:
+                heads = overdue(cursor, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
+            finally:
+                self._look_s = time.monotonic() - began
         unmoved = [group for group, head in heads.items() if self._heads.get(group) == head]
         now = time.monotonic()
         self._since = {group: self._since[group] if group in unmoved else now for group in heads}

@@ -85,8 +85,6 @@ class Recovery:
     crowd: float = 0.0
     accepted: int = 0
     ready: float | None = None
-    # How many times slower this machine is than the one for which `within` is promised (pace.py).
-    slowness: float = 1.0
 
     @property
     def is_judged(self) -> bool:
@@ -95,8 +93,8 @@ class Recovery:
 
     @property
     def is_in_time(self) -> bool:
-        """Within what is promised; within more, in proportion, when other programs took a share of the cores, or they are slow."""
-        overrun = max(1.0, self.crowd / OWN_CROWD) * self.slowness
+        """Within what is promised; within more, in proportion, when other programs took a share of the cores."""
+        overrun = max(1.0, self.crowd / OWN_CROWD)
         is_soon = self.recovery <= self.within * overrun and self.refused <= min(self.within, REFUSED_S) * overrun
         return is_soon or not self.is_judged
 
@@ -111,7 +109,6 @@ class Nemesis:
     # A worker counts as ready when it has reached the broker; while that is away on purpose, nobody waits for it.
     is_waiting_for_parts: bool = True
     fresh_s: float = FRESH_S
-    slowness: float = 1.0
     _watches: list[asyncio.Task[None]] = field(default_factory=list)
 
     # --- what dies ---------------------------------------------------------------------------------------------------------
@@ -338,7 +335,7 @@ class Nemesis:
 
     async def strike(self, strike: Strike) -> Recovery:
         """Do it, and wait until everything has recovered."""
-        recovery = Recovery(strike.what, strike.within, time.monotonic(), slowness=self.slowness)
+        recovery = Recovery(strike.what, strike.within, time.monotonic())
         self.load.struck += 1
         since = await strike.act()
         self.recoveries.append(recovery)

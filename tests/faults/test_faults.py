@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests import rabbitmq
-from tests.faults import pace, plan, truth
+from tests.faults import plan, truth
 from tests.faults.ledger import Receipt, check, check_markers
 from tests.faults.load import Load, summary
 from tests.faults.nemesis import OVERRUN_CROWD, OWN_CROWD, Nemesis, Strike
@@ -54,18 +54,13 @@ async def test_accepted_is_never_lost_doubled_or_reordered(
         unable("RabbitMQ as broker", why)
         pytest.skip(why)
     made = report(f"Two machines, each a web process and a worker. {PROFILES[profile]}")
-    slowness = pace.slowness()
-    if slowness > 1.0:
-        made.facts.append(
-            f"this machine counts {slowness:.1f} times slower than promises are made for: so much longer it may take"
-        )
     started = time.monotonic()
     with two_machines(rabbitmq=profile == "rabbitmq") as site:
         made.skipped |= site.unable
         for what, why in site.unable.items():
             unable(what, why)
         load = Load(site.urls, rate=RATE)
-        nemesis = Nemesis(site, load, slowness=slowness)
+        nemesis = Nemesis(site, load)
         before = sum(SITTINGS[:sitting])
         numbers = range(before, before + SITTINGS[sitting])
         strikes = [strike for number in numbers for strike in plan.in_full(nemesis, number)]

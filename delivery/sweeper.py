@@ -36,8 +36,8 @@ DUTY_INTERVAL_S = 0.15
 DUTY_OVERDUE_MS = 100
 SLICE_S = 5.0
 # A look takes at most one part of so many of the time, but the next one never waits for longer than this.
-LOOKING_SHARE = 10
-LONGEST_PAUSE_S = 5.0
+LOOKING_SHARE = 4
+LONGEST_PAUSE_S = 2.0
 # Of a group of others: how long its oldest delivery must not have moved, and how much of a turn it may take.
 STRANGERS_S = 3.0
 STRANGERS_SLICE_S = 0.1

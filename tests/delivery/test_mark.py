@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delivery.drain import EVERYTHING, Look, Since
-from delivery.drainer import FULL_LOOK_S, MARK_TRAILS_S, Mark
+from delivery.drainer import FULL_LOOK_S, FULL_LOOK_SHARE, MARK_TRAILS_S, Mark
 
 NOW = 1_000.0
 QUEUES = "{recipients.00,recipients.01}"
@@ -140,3 +140,15 @@ def test_no_row_ever_appears_below_it(steps):
                 if seen:
                     writers.pending -= set(seen[: which + 1])
                     mark.looked(Look(seen[0], 64, xmin, xmax, QUEUES), NOW)
+
+
+def test_after_a_dear_look_at_everything_the_next_one_comes_the_later():
+    """While somebody holds a snapshot open it walks all that was delivered since."""
+    mark = Mark()
+    assert mark.since(NOW) == EVERYTHING
+    mark.took(8.0)
+    mark.looked(Look(50, 64, xmin=900, xmax=910, queues=QUEUES), NOW)
+    mark.looked(Look(70, 64, xmin=910, xmax=930, queues=QUEUES), NOW)
+
+    assert mark.since(NOW + 8.0 * FULL_LOOK_SHARE - 1).id == 50
+    assert mark.since(NOW + 8.0 * FULL_LOOK_SHARE) == EVERYTHING

@@ -2,7 +2,7 @@
 
 A plain ASGI application and not a Channels consumer: Channels awaits `aclose_old_connections` in a process-wide thread
 for every event (docs/adr/0003). Nothing here touches the ORM; what needs it runs in `Services`' own threads.
-Frames go out through one list per socket, so that their order holds whoever puts them there.
+Frames go out through one list per socket (delivery/outgoing.py).
 """
 
 import asyncio
@@ -18,20 +18,19 @@ from delivery import blocks, doors, frames
 from delivery.frames import CloseCode, MalformedFrame, Refused
 from delivery.host import LATE_S
 from delivery.lane import Answered, Lane
+from delivery.outgoing import AsgiSend, Outgoing
 from delivery.services import Surroundings
 from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, SendEntries, Session
 from kernel import metrics, rates
 from kernel.database import Cursor
 from kernel.entries import Entry
 from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
-from kernel.limits import HELLO_S, TYPING_S, UNSENT_BYTES, UNSENT_MOST_BYTES, WINDOW
+from kernel.limits import HELLO_S, TYPING_S, WINDOW
 from messages import log
 
 logger = logging.getLogger(__name__)
 
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
-AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
-
 
 # Of one socket: rooms whose reading waits to be stored, and refusals of messages that are under way.
 WAITING_READS = 1_000
@@ -57,33 +56,26 @@ class SocketConsumer(Lane):
         self._session: Session | None = None
         # The newest number that was heard of before there was a session.
         self._heard = 0
-        self._out: list[str] = []
-        self._closing: int | None = None
-        self._closed = False
-        self._flushing = False
         self._typed: dict[str, float] = {}
         # By room, what was read and is not stored yet, and whether somebody is at it.
         self._reads: dict[str, frames.Read] = {}
         self._is_reading = False
         self._rejecting = 0
-        # How many bytes the client has not taken, and whom to tell that a frame was (config/sockets.py).
-        self._unsent: Callable[[], int] = int
-        self._taken: Callable[[], object] = int
 
     async def __call__(self, scope: dict[str, Any], receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve the socket until it ends."""
-        self._send = send
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         if _surroundings is None:
             await send({"type": "websocket.close", "code": int(CloseCode.RESTART)})
             return
         self._around = _surroundings
-        self._unsent = scope.get("unsent", int)
-        self._taken = scope.get("taken", int)
+        self._out = Outgoing(send, scope.get("unsent", int))
+        # Whom to tell that a frame was taken (config/sockets.py).
+        self._taken: Callable[[], object] = scope.get("taken", int)
         address = address_of_socket(scope)
         if (refusal := doors.closed_to(address)) is not None:
-            self._out.append(frames.error(refusal.problem(), None))
+            self._out.refuse(refusal, None)
             await self._end(CloseCode.RATE_LIMITED)
             return
         with doors.open_for(address):
@@ -91,7 +83,7 @@ class SocketConsumer(Lane):
                 if await self._greet(receive, address):
                     await self._serve(receive)
             finally:
-                self._closed = True
+                self._out.is_closed = True
                 self._around.host.leave(self)
 
     # --- hello ---------------------------------------------------------------------------------------------------------
@@ -117,13 +109,13 @@ class SocketConsumer(Lane):
         except MalformedFrame:
             return await self._end(CloseCode.MALFORMED)
         except Refused as refused:
-            self._out.append(frames.error(refused.error.problem(), refused.ref))
+            self._out.refuse(refused.error, refused.ref)
             return await self._end(CloseCode.MALFORMED)
         except Unauthenticated as error:
-            self._out.append(frames.error(error.problem(), None))
+            self._out.refuse(error, None)
             return await self._end(CloseCode.UNAUTHENTICATED)
         except DomainError as error:
-            self._out.append(frames.error(error.problem(), None))
+            self._out.refuse(error, None)
             return await self._end(CloseCode.FORBIDDEN if error.status == Forbidden.status else CloseCode.RESTART)
         except Exception as error:
             logger.warning("a socket could not be opened: %s", type(error).__name__)
@@ -147,7 +139,7 @@ class SocketConsumer(Lane):
         newest, acknowledged, delivered = await self._around.readers.run(log.positions, self.user, self.device)
         newest = max(newest, self._heard)
         session = Session(acknowledged=acknowledged, newest=newest, delivered=delivered)
-        self._out.append(
+        self._out.put(
             frames.welcome(
                 user=self.user,
                 device=self.device,
@@ -159,18 +151,18 @@ class SocketConsumer(Lane):
         )
         self._session = session
         self._perform(session.opened())
-        await self.flush()
-        return not self._closed
+        await self._out.flush()
+        return not self._out.is_closed
 
     async def _end(self, code: CloseCode) -> bool:
         self.hang_up(code)
-        await self.flush()
+        await self._out.flush()
         return False
 
     # --- frames from the client ----------------------------------------------------------------------------------------
 
     async def _serve(self, receive: AsgiReceive) -> None:
-        while not self._closed:
+        while not self._out.is_closed:
             event = await receive()
             if event["type"] != "websocket.receive":
                 return
@@ -180,15 +172,15 @@ class SocketConsumer(Lane):
             except MalformedFrame:
                 self.hang_up(CloseCode.MALFORMED)
             except Refused as refused:
-                self._out.append(frames.error(refused.error.problem(), refused.ref))
+                self._out.refuse(refused.error, refused.ref)
                 self._bear()
-            if self._out or self._closing is not None:
-                await self.flush()
+            if self._out.is_due:
+                await self._out.flush()
 
     def _received(self, frame: frames.ClientFrame) -> None:
         session = self._session
         assert session is not None
-        session.is_choked = self._is_choked
+        session.is_choked = self._out.is_choked
         match frame:
             case frames.Send():
                 self._submit(frame)
@@ -196,17 +188,15 @@ class SocketConsumer(Lane):
                 try:
                     self._perform(session.acked(frame.seq))
                 except DomainError as error:
-                    self._refuse(error, frame.ref)
+                    self._out.refuse(error, frame.ref)
                     self._bear()
             case frames.Hello():
                 self.hang_up(CloseCode.MALFORMED)
             case _ if wait := self._frame_rate.take(1, time.monotonic()):
-                self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000), frame.ref)
+                self._out.refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000), frame.ref)
                 self._bear()
             case frames.Ping():
-                self._out.append(
-                    frames.encode({"type": "pong"} if frame.ref is None else {"type": "pong", "ref": frame.ref})
-                )
+                self._out.put(frames.answer({"type": "pong"}, frame.ref))
             case frames.Typing():
                 self._typing(frame)
             case frames.Read():
@@ -228,7 +218,7 @@ class SocketConsumer(Lane):
         """Over the rate."""
         for raw in frame.messages:
             named = self.turn_away(raw)
-            self._refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000, **named), frame.ref)
+            self._out.refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000, **named), frame.ref)
         metrics.refused([TooManyRequests.code] * len(frame.messages))
         self._bear()
         self._hang_up_if_stuck()
@@ -260,7 +250,7 @@ class SocketConsumer(Lane):
         """Of each room the furthest position counts; one after the other is stored, so that nobody fills the threads."""
         before = self._reads.pop(frame.room, None)
         if len(self._reads) >= WAITING_READS:
-            self._refuse(TooManyRequests(retry_after=1), frame.ref)
+            self._out.refuse(TooManyRequests(retry_after=1), frame.ref)
             return
         self._reads[frame.room] = frame if before is None or before.seq <= frame.seq else before
         if not self._is_reading:
@@ -268,14 +258,14 @@ class SocketConsumer(Lane):
             self._spawn(self._store_reads())
 
     async def _store_reads(self) -> None:
-        while self._reads and not self._closed:
+        while self._reads and not self._out.is_closed:
             frame = self._reads.pop(next(iter(self._reads)))
             await self._guarded(self._read(frame), frame.ref)
         self._is_reading = False
 
     def _note_reject(self, frame: frames.Reject) -> None:
         if self._rejecting >= WAITING_REJECTS:
-            self._refuse(TooManyRequests(retry_after=1), frame.ref)
+            self._out.refuse(TooManyRequests(retry_after=1), frame.ref)
             self._bear()
             return
         self._rejecting += 1
@@ -293,8 +283,7 @@ class SocketConsumer(Lane):
             )
         finally:
             self._rejecting -= 1
-        answer = {"type": "rejected", "message": frame.message, "reason": reason}
-        self._out.append(frames.encode(answer if frame.ref is None else {**answer, "ref": frame.ref}))
+        self._out.put(frames.answer({"type": "rejected", "message": frame.message, "reason": reason}, frame.ref))
 
     def _spawn(self, work: Coroutine[Any, Any, None], ref: str | None = None) -> None:
         """Do this beside the socket's frames; a refusal is answered, anything else is logged and answered as 503."""
@@ -306,14 +295,11 @@ class SocketConsumer(Lane):
         try:
             await work
         except DomainError as error:
-            self._refuse(error, ref)
+            self._out.refuse(error, ref)
         except Exception as error:
             logger.warning("a frame could not be served: %s", type(error).__name__)
-            self._refuse(Unavailable(retry_after=1), ref)
-        await self.flush()
-
-    def _refuse(self, error: DomainError, ref: str | None) -> None:
-        self._out.append(frames.error(error.problem(), ref))
+            self._out.refuse(Unavailable(retry_after=1), ref)
+        await self._out.flush()
 
     # --- answers of the intake -------------------------------------------------------------------------------------------
 
@@ -326,10 +312,10 @@ class SocketConsumer(Lane):
         self._out.extend(frames.accepted(accepted))
         for answer in answers:
             if answer.error is not None:
-                self._refuse(answer.error, answer.ref)
+                self._out.refuse(answer.error, answer.ref)
         if flush:
             self._hang_up_if_stuck()
-            self._flush_soon()
+            self._out.flush_soon()
 
     # --- the host's side -------------------------------------------------------------------------------------------------
 
@@ -338,7 +324,7 @@ class SocketConsumer(Lane):
         if self._session is None:
             self._heard = max(self._heard, batch[-1].seq)
             return
-        self._session.is_choked = self._is_choked
+        self._session.is_choked = self._out.is_choked
         self._repair(self._session.pushed(batch), "push")
 
     def known(self, last_seq: int) -> None:
@@ -346,30 +332,28 @@ class SocketConsumer(Lane):
         if self._session is None:
             self._heard = max(self._heard, last_seq)
             return
-        self._session.is_choked = self._is_choked
+        self._session.is_choked = self._out.is_choked
         self._repair(self._session.known(last_seq), "comparison")
 
     def ticked(self, now: float) -> None:
         """See `sockets.Socket.ticked`."""
         if self._session is not None:
-            self._session.is_choked = self._is_choked
+            self._session.is_choked = self._out.is_choked
             self._perform(self._session.ticked(now))
 
     def hint(self, text: str) -> None:
         """See `sockets.Socket.hint`."""
         # Hints may be lost, and are to one who does not read.
-        if self._session is not None and not self._is_choked:
-            self._out.append(text)
+        if self._session is not None and not self._out.is_choked:
+            self._out.put(text)
 
     def hang_up(self, code: int) -> None:
         """See `sockets.Socket.hang_up`."""
-        if self._closing is None:
-            self._closing = code
+        self._out.hang_up(code)
 
-    @property
-    def _is_choked(self) -> bool:
-        """Whether the client reads less than it is sent."""
-        return self._unsent() > UNSENT_BYTES
+    async def flush(self) -> None:
+        """See `sockets.Socket.flush`."""
+        await self._out.flush()
 
     # --- effects -----------------------------------------------------------------------------------------------------------
 
@@ -389,7 +373,7 @@ class SocketConsumer(Lane):
                 case Acknowledge(seq, origins):
                     self._around.acks.add(user=self.user, device=self.device, seq=seq, origins=origins)
                 case Drained(seq):
-                    self._out.append(frames.encode({"type": "drained", "seq": seq}))
+                    self._out.put(frames.encode({"type": "drained", "seq": seq}))
                 case Close(code):
                     self.hang_up(code)
 
@@ -406,36 +390,8 @@ class SocketConsumer(Lane):
             self._perform(session.failed())
             return
         metrics.PAGES.inc()
-        session.is_choked = self._is_choked
+        session.is_choked = self._out.is_choked
         self._perform(session.page(found))
-
-    def _flush_soon(self) -> None:
-        task = asyncio.ensure_future(self.flush())
-        _tasks.add(task)
-        task.add_done_callback(_tasks.discard)
-
-    async def flush(self) -> None:
-        """Send what is put out; whoever comes while this runs leaves its frames to it."""
-        if self._flushing or self._closed:
-            return
-        self._flushing = True
-        try:
-            while self._out and not self._closed:
-                out, self._out = self._out, []
-                for text in out:
-                    await self._send({"type": "websocket.send", "text": text})
-                # Entries and hints are held back long before; answers to what the client itself asks are not.
-                if self._unsent() > UNSENT_MOST_BYTES:
-                    self.hang_up(CloseCode.TOO_SLOW)
-            if self._closing is not None and not self._closed:
-                self._closed = True
-                metrics.SOCKETS_CLOSED.labels(int(self._closing)).inc()
-                await self._send({"type": "websocket.close", "code": int(self._closing)})
-        except Exception as error:
-            logger.debug("a socket went away: %s", type(error).__name__)
-            self._closed = True
-        finally:
-            self._flushing = False
 
 
 def _read_page(cursor: Cursor, user: str, asked: ReadPage) -> tuple[float, list[Entry]]:

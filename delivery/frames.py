@@ -212,11 +212,14 @@ def welcome(*, user: str, device: str, host: str, acknowledged: int, last_seq: i
     )
 
 
+def answer(frame: Mapping[str, Any], ref: str | None) -> str:
+    """The answer to a client's frame, with that one's ref."""
+    return encode(frame if ref is None else {**frame, "ref": ref})
+
+
 def error(problem: Mapping[str, Any], ref: str | None) -> str:
     """A refusal: problem details, with the frame's ref."""
-    return encode(
-        {"type": "error", "problem": problem} if ref is None else {"type": "error", "ref": ref, "problem": problem}
-    )
+    return answer({"type": "error", "problem": problem}, ref)
 
 
 def reconnect(*, url: str | None, after_ms: int) -> str:

@@ -1,6 +1,8 @@
 """Daphne's requests, with a bound on what they keep of a body. Import after the reactor is installed.
 
 Daphne takes a request's whole body, of any size, before it calls the application: a few large uploads would fill the disk.
+And it keeps a request that has become a socket on its list for a second, and answers it 503 if its time is over then: the
+process was frozen, or the clock jumped. That answer would lie among the socket's frames.
 """
 
 from daphne import http_protocol
@@ -32,6 +34,11 @@ class Request(http_protocol.WebRequest):
         if self._received and not self.requestHeaders.hasHeader(b"content-length"):
             self.requestHeaders.setRawHeaders(b"content-length", [b"%d" % min(self._received, KEPT)])
         super().process()
+
+    def check_timeouts(self) -> None:
+        """Called every other second; a socket has time-outs of its own."""
+        if self.transport is not None and not self.finished:
+            super().check_timeouts()
 
 
 def install() -> None:

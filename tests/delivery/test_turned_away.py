@@ -11,6 +11,7 @@ from chat import sender
 from delivery.consumers import SocketConsumer
 from delivery.frames import CloseCode, Send
 from delivery.lane import TURNED_AWAY_ROOMS
+from delivery.outgoing import Outgoing
 from kernel import rates
 from kernel.ids import uuid7
 from kernel.limits import RATES, Rate
@@ -47,7 +48,8 @@ async def sending(session):
         socket = SocketConsumer()
         socket.told = []
         socket.user, socket.device = alice.id, alice.devices[0]
-        socket._around, socket._send = Around(intake, asyncio.get_running_loop()), tell
+        socket._around = Around(intake, asyncio.get_running_loop())
+        socket._out = Outgoing(tell, int)
         socket._send_rate = rates.Bucket(RATES["send"])
         socket._refused_frame_rate = rates.Bucket(RATES["refused_frame"])
         yield socket, room

@@ -7,6 +7,7 @@ import pytest
 
 from delivery import frames
 from delivery.consumers import SocketConsumer
+from delivery.outgoing import Outgoing
 from kernel.entries import Entry
 from kernel.ids import uuid7
 
@@ -52,7 +53,7 @@ async def test_what_is_heard_of_between_the_look_at_the_mailbox_and_the_welcome_
         told.append(orjson.loads(event["text"]))
 
     socket = SocketConsumer()
-    socket._around, socket._send = Around(meanwhile), tell
+    socket._around, socket._out = Around(meanwhile), Outgoing(tell, int)
 
     await socket._welcome(frames.Hello("token", "test", "1"))
 

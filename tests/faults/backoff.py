@@ -9,12 +9,12 @@ class Tries:
     """Full-jitter back-off: how long to wait after one more failure."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self.failures = 0
 
     def failed(self, least: float = 0.0) -> float:
-        longest = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**self._failures)
-        self._failures += 1
+        longest = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**self.failures)
+        self.failures += 1
         return max(least, random.uniform(0, longest))
 
     def worked(self) -> None:
-        self._failures = 0
+        self.failures = 0

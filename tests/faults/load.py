@@ -204,6 +204,21 @@ class Load:
                             )
         return found
 
+    def held_up(self) -> str:
+        """What the oldest message waits for, for people: its sender, until it is accepted, then devices."""
+        if (oldest := next(iter(self._undelivered), None)) is None:
+            return "nothing is held up"
+        message, journey = self.ledger.tried[oldest], self.journeys[oldest]
+        age, members = time.monotonic() - journey.composed_at, self.ledger.rooms[message.room]
+        if not journey.accepted_at:
+            sender = next(phone for phone in self.phones if phone.id == message.device)
+            return f"{age:.1f} s old and not accepted, sender: {sender.id} {sender.state()}"
+        lacking = [phone for phone in self.phones if phone.user in members and phone.lacks(oldest)]
+        states = "; ".join(f"{phone.id} {phone.state()}" for phone in lacking if not phone.is_commuter)
+        return (
+            f"{age:.1f} s old, accepted after {journey.accepted_at - journey.composed_at:.1f} s, missing on: {states}"
+        )
+
     def unsettled(self) -> str:
         """What keeps `quiet` and recoveries waiting, for people."""
         found = [f"{len(self._undelivered)} undelivered, {sum(phone.unanswered for phone in self.phones)} unanswered"]

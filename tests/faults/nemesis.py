@@ -85,6 +85,8 @@ class Recovery:
     crowd: float = 0.0
     accepted: int = 0
     ready: float | None = None
+    # What everybody still waited for when the promised time was over.
+    waited_for: str = ""
 
     @property
     def is_judged(self) -> bool:
@@ -346,6 +348,8 @@ class Nemesis:
             now, oldest = time.monotonic(), self.load.oldest()
             recovery.slowest = max(recovery.slowest, oldest)
             fresh_since = None if oldest > self.fresh_s else fresh_since or now
+            if fresh_since is None and now - since > strike.within and not recovery.waited_for:
+                recovery.waited_for = self.load.held_up()
             assert now - since < GIVE_UP_S, (
                 f"{strike.what}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
             )

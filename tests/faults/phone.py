@@ -165,6 +165,8 @@ class Phone:
         self._stalled_until: dict[str, float] = defaultdict(float)
         self._sending: dict[str, Tries] = defaultdict(Tries)
         self._refreshing = asyncio.Lock()
+        # What its socket waits for and what its POSTs do, each since when (monotonic), for people.
+        self._doing = self._posting = ("nothing yet", 0.0)
         # The server has revoked the device: there is no coming back.
         self.is_signed_out = False
 
@@ -191,9 +193,19 @@ class Phone:
             if line and line.log
             else "none"
         )
-        sends = "REST" if self.by_rest else "socket"
+        now = time.monotonic()
+        doing, posting = (f"{what} for {now - since:.1f} s" for what, since in (self._doing, self._posting))
+        sends = f"REST ({posting})" if self.by_rest else "socket"
         sends += ", signed out," if self.is_signed_out else ""
-        return f"of {self.user} sends by {sends}, {self.unanswered} unanswered; has {self.has}; socket {socket}; {self.reconnects} reconnects"
+        return (
+            f"of {self.user} sends by {sends}, {self.unanswered} unanswered; has {self.has}; "
+            f"socket {socket} ({doing}); {self.reconnects} reconnects"
+        )
+
+    def lacks(self, id: str) -> bool:
+        """Whether this message is not among the last that it got."""
+        got = (entry.message for log in self.log.connections[-2:] for entry in log.entries[-2_000:])
+        return not any(message is not None and message.id == id for message in got)
 
     # --- the socket ----------------------------------------------------------------------------------------------------
 
@@ -203,8 +215,10 @@ class Phone:
             await asyncio.sleep(max(0.0, self._offline_until - time.monotonic()))
             line, self._line, self._leaving = None, None, None
             try:
+                self._does("refreshing")
                 await self.refresh_if_due()
                 self._line = line = await self._opened()
+                self._does("connected")
                 if not await line.welcomed(WELCOME_S):
                     self.unwelcome += 1
                     continue
@@ -216,12 +230,17 @@ class Phone:
                     line.drop()
                 self.reconnects += 1
                 self._at = (self._at + 1) % len(self.world.urls)
+            self._does("backing off")
             await asyncio.sleep(self._connecting.failed())
+
+    def _does(self, what: str) -> None:
+        self._doing = (what, time.monotonic())
 
     async def _opened(self) -> Line:
         """A socket at the host in turn or, if it asks, at the one it is told; if that cannot be reached, at the one that told it."""
         asked = self._at
         if self.asks:
+            self._does(f"asking {asked}")
             self._at = await self._assignment(asked)
         if self._at != asked:
             try:
@@ -232,6 +251,7 @@ class Phone:
 
     async def _dialled(self) -> Line:
         line = Line(self)
+        self._does(f"dialling {self._at}")
         url = f"{self.world.urls[self._at].replace('http', 'ws', 1)}/api/v1/socket"
         try:
             await ws_connect(lambda: line, url, websocket_handshake_timeout=HANDSHAKE_S, proxy=None)
@@ -407,18 +427,21 @@ class Phone:
             if not batch:
                 await asyncio.sleep(0.05)
                 continue
-            post = None
+            post, failure = None, ""
             try:
                 await self.refresh_if_due()
                 post = Post(time.monotonic())
                 self.world.posting(post)
+                self._posting = (f"a POST to {at % len(self.world.urls)}", post.began)
                 wait, status = await self._post(self.world.urls[at % len(self.world.urls)], batch)
-            except (OSError, httpx.HTTPError):
+            except (OSError, httpx.HTTPError) as error:
                 wait, status = 0.0, 0
+                failure = f" ({error!r} at {at % len(self.world.urls)})"
                 at += 1
             if post is not None:
                 post.seconds, post.status = time.monotonic() - post.began, status
                 self.world.posted(post)
+            self._posting = (f"resting after status {status}{failure}, failure {tries.failures}", time.monotonic())
             if wait is None:
                 tries.worked()
                 await asyncio.sleep(random.uniform(0.5, 1.5) * POST_S)
@@ -480,14 +503,22 @@ class Phone:
                 await self._refresh()
 
     async def _refresh(self) -> None:
-        url = f"{random.choice(self.world.urls)}/api/v1/accounts/refresh"
-        answer = await self.world.http.post(url, json={"refresh": self.session["refresh"]}, timeout=5.0)
+        """At either host; at the other one if that cannot be reached, since everybody comes back at once when a host has died."""
+        first, *others = random.sample(self.world.urls, len(self.world.urls))
+        try:
+            answer = await self._ask_for_tokens(first)
+        except httpx.ConnectError:
+            answer = await self._ask_for_tokens(others[0])
         if answer.status_code == 200:
             self.session.update(answer.json())
         elif answer.status_code not in (429, 503):
             self._surprise(f"refresh: {answer.status_code} {answer.text[:200]}")
             self.is_signed_out = answer.status_code == 401
             await asyncio.sleep(1.0)
+
+    async def _ask_for_tokens(self, url: str) -> httpx.Response:
+        form = {"refresh": self.session["refresh"]}
+        return await self.world.http.post(f"{url}/api/v1/accounts/refresh", json=form, timeout=5.0)
 
     def _surprise(self, what: str) -> None:
         self.world.ledger.surprises.append(f"{self.id}: {what}")

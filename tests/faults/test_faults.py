@@ -82,9 +82,8 @@ async def _sit(
             first = time.monotonic()
             for number, strike in enumerate(strikes, start=1):
                 went = await nemesis.strike(strike)
-                tell(
-                    f"{number:3} of {len(strikes)}  {went.what}: {went.recovery:.1f} s{'' if went.is_in_time else ', TOO LATE'}"
-                )
+                late = "" if went.is_in_time else f", TOO LATE; {went.waited_for}"
+                tell(f"{number:3} of {len(strikes)}  {went.what}: {went.recovery:.1f} s{late}")
             await nemesis.settle()
         finally:
             made.recoveries += nemesis.recoveries

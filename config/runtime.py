@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,6 +30,7 @@ from kernel.database import Cursor, Readers, Session
 from kernel.errors import NotFound
 from kernel.kept import with_kept_connection
 from kernel.limits import PENDING_AGE_S, RECEIPTS_MS
+from kernel.pacing import Pace
 from messages import late, receipts
 
 logger = logging.getLogger(__name__)
@@ -133,15 +133,14 @@ class Watch(threading.Thread):
         super().__init__(name="watch", daemon=True)
         self._intake = intake
         self._session = Session("watch")
+        self._pace = Pace(share=LOOKING_SHARE, longest_s=LONGEST_WATCH_S)
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Watch until stopped."""
-        pause_s = WATCH_S
-        while not self._stopping.wait(pause_s):
-            began = time.monotonic()
+        while not self._stopping.wait(self._pace.pause_s(WATCH_S)):
             try:
-                with self._session.cursor() as cursor:
+                with self._pace.looking(), self._session.cursor() as cursor:
                     rows, age = pending.backlog(cursor, settings.MOST_PENDING)
                     self._intake.is_full = rows > settings.MOST_PENDING or age > PENDING_AGE_S
             except psycopg2.Error as error:
@@ -150,8 +149,6 @@ class Watch(threading.Thread):
             except Exception:
                 logger.exception("the watch over the backlog met an unexpected error and goes on")
                 self._session.close()
-            # While somebody holds a snapshot open (a backup), each look walks all that was delivered since.
-            pause_s = max(WATCH_S, min(LONGEST_WATCH_S, LOOKING_SHARE * (time.monotonic() - began)))
 
     def stop(self) -> None:
         """End."""

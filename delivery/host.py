@@ -334,7 +334,7 @@ class Host:
                     has_begun = True
                 is_known, drain_s = await self._in_thread(self._registry.renew, self.id, self._facts_now())
                 self._drain(drain_s)
-                if await self._routes.renewed(is_known=is_known):
+                if await self._routes.renewed(is_known=is_known) or not is_known:
                     # Pushes of the time without routes went nowhere; workers may not know this host for a moment yet.
                     self._to_compare.set()
                     asyncio.get_running_loop().call_later(HOSTS_KEPT_S + 0.2, self._to_compare.set)

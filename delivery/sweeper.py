@@ -24,6 +24,7 @@ from delivery import load, queuemap, wake
 from delivery.drain import end_unread, overdue
 from delivery.drainer import Drainer, resume
 from kernel.database import Cursor, Session
+from kernel.pacing import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Sweeper(threading.Thread):
         self._heads: dict[int, tuple[int, int]] = {}
         self._since: dict[int, float] = {}
         self._duty_until = 0.0
-        self._look_s = 0.0
+        self._pace = Pace(share=LOOKING_SHARE, longest_s=LONGEST_PAUSE_S)
         # Until when it goes on with a group of others without waiting as long again.
         self._adopted: dict[int, float] = {}
         self._queues: list[str] = []
@@ -100,19 +101,13 @@ class Sweeper(threading.Thread):
                 self._rest()
 
     def _pause_s(self) -> float:
-        """Until the next look: longer where looks are dear, since a snapshot held open keeps all that was delivered since."""
-        least = DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S
-        return max(least, min(LONGEST_PAUSE_S, LOOKING_SHARE * self._look_s))
+        return self._pace.pause_s(DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S)
 
     def sweep(self) -> list[int]:
         """One look; answers the groups that had to be drained."""
         on_duty = self.is_on_duty
-        with self._session.cursor() as cursor:
-            began = time.monotonic()
-            try:
-                heads = overdue(cursor, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
-            finally:
-                self._look_s = time.monotonic() - began
+        with self._session.cursor() as cursor, self._pace.looking():
+            heads = overdue(cursor, age_ms=DUTY_OVERDUE_MS if on_duty else OVERDUE_MS)
         unmoved = [group for group, head in heads.items() if self._heads.get(group) == head]
         now = time.monotonic()
         self._since = {group: self._since[group] if group in unmoved else now for group in heads}

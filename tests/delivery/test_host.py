@@ -13,7 +13,7 @@ from channels.layers import get_channel_layer
 from accounts.revocations import Revocations
 from config.runtime import Runtime
 from delivery.host import LATE_S, Host
-from delivery.push import group_of
+from delivery.push import HOSTS_KEPT_S, group_of
 from delivery.registry import Facts, RegistryAway
 from delivery.registry.valkey import ValkeyRegistry
 from kernel import clock
@@ -107,6 +107,28 @@ async def test_a_push_that_cannot_be_read_costs_neither_the_next_one_nor_the_cha
     await until(lambda: alice.entries)
     assert alice.entries == [Entry(1, '"kind":"hidden"', None)]
     assert set(layer.channels) == channels
+
+
+async def test_what_was_pushed_before_the_workers_knew_of_a_new_host_is_found_at_once(registry):
+    """They ask for the hosts twice a second; until then all of it goes to the others, and the next comparison is seconds away."""
+    looked = []
+
+    class Mailboxes:
+        async def run(self, look, users):
+            looked.append(time.monotonic())
+            return {}
+
+    host = Host(id=f"test.{uuid7()}", facts=Facts(url="http://127.0.0.1:1"), registry=registry, readers=Mailboxes())
+    host.start(lambda now: None)
+    try:
+        await until(lambda: registry.renewals and host.layer_is_up)
+        await host.enter(Phone(str(uuid7())))
+        entered = time.monotonic()
+        await until(lambda: any(at > entered + HOSTS_KEPT_S for at in looked))
+        assert looked[-1] - entered < 2.0
+    finally:
+        await host.stop(1012)
+        await get_channel_layer().flush()
 
 
 async def test_a_tick_that_fails_is_followed_by_others(host):

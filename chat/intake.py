@@ -34,6 +34,12 @@ from messages.log import NewMessage, Stored
 
 logger = logging.getLogger(__name__)
 
+# After a lock was waited for in vain, nobody waits for locks for so long; and for as long again after each batch with a send to a
+# room that is still held, up to the time after which PostgreSQL ends whoever holds one (kernel/database.py).
+IMPATIENT_S = 1.0
+LONGEST_HOLD_S = 10.0
+SHORT_WAITS = "SET LOCAL lock_timeout = '50ms'"
+
 
 @dataclass(slots=True)
 class Submission:
@@ -79,6 +85,9 @@ class Intake:
         # Set by whoever watches the pending deliveries: past the bound nothing is accepted.
         self.is_full = False
         self.is_database_away = False
+        # When a lock was last waited for in vain, and until when none is waited for (monotonic).
+        self._waited_in_vain = -LONGEST_HOLD_S
+        self._impatient_until = 0.0
 
     def start(self) -> None:
         """Start the committer's thread."""
@@ -147,6 +156,10 @@ class Intake:
 
     def _in_order(self, batch: Sequence[Submission]) -> list[Answer]:
         """Store the batch; what cannot be stored together is tried in smaller parts, one after the other."""
+        if time.monotonic() < self._impatient_until:
+            answers = self._in_parts(batch)
+            self._store_acks()
+            return answers
         for attempt in (1, 2):
             try:
                 answers = self._store(batch, patient=True)
@@ -154,6 +167,9 @@ class Intake:
                 return answers
             except psycopg2.Error as error:
                 self._session.rollback()
+                if isinstance(error, psycopg2.errors.LockNotAvailable):
+                    self._waited_in_vain = time.monotonic()
+                    self._impatient_until = self._waited_in_vain + IMPATIENT_S
                 if not is_lost(error):
                     break
                 # Gone with the session, maybe in the middle of COMMIT: storing the same ids again is harmless.
@@ -190,6 +206,17 @@ class Intake:
             if not isinstance(error, TRANSIENT):
                 logger.error("one send is refused for now: %s", type(error).__name__)
             return [self._refuse(batch[0], Unavailable(retry_after=1))]
+
+    def _store_acks(self) -> None:
+        """What no send carries along while somebody holds locks: maybe these are of the cursor of one of the devices."""
+        if self._acks.is_empty:
+            return
+        try:
+            self._store([], patient=False)
+        except psycopg2.Error as error:
+            self._session.rollback()
+            if is_lost(error):
+                self._session.close()
 
     def _store(self, batch: Sequence[Submission], *, patient: bool) -> list[Answer]:
         """One transaction. Raises `psycopg2.Error` before anything is answered."""
@@ -257,13 +284,16 @@ class Intake:
 
     def _check(self, cursor: Cursor, batch: Sequence[Submission], *, patient: bool) -> Checked:
         if not batch:
-            cursor.execute("BEGIN")
+            cursor.execute("BEGIN" if patient else f"BEGIN; {SHORT_WAITS}")
             return Checked({}, {}, {}, frozenset())
         rooms = {submission.draft.room for submission in batch}
         devices = {submission.device for submission in batch}
         checked = self.rosters.check(cursor, rooms, devices, skip_locked=not patient)
         if not patient:
-            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+            cursor.execute(SHORT_WAITS)
+            now = time.monotonic()
+            if checked.locked_out and now - self._waited_in_vain < LONGEST_HOLD_S:
+                self._impatient_until = now + IMPATIENT_S
         return checked
 
     def _known(self, submission: Submission, stored: Stored | None, error: DomainError | None) -> Answer:

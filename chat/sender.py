@@ -14,14 +14,15 @@ from chat import drafts
 from chat.intake import Answer, Intake, Submission
 from delivery.lane import Answered, Lane
 from kernel import metrics, rates
-from kernel.errors import DomainError, InvalidInput, TooManyRequests, Unavailable
+from kernel.errors import DomainError, InvalidInput, Overloaded, TooManyRequests, Unavailable
 from kernel.ids import now_ms
-from kernel.limits import POST_MESSAGES
+from kernel.limits import POST_MESSAGES, WAITING_POSTS
 
 # Longer than the committer needs to find out that the database is away.
 ANSWER_S = 15.0
 
 _intake: Intake | None = None
+_places = threading.BoundedSemaphore(WAITING_POSTS)
 
 
 def bind(intake: Intake | None) -> None:
@@ -54,7 +55,8 @@ def submit(
 def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answered]:
     """Send these from a request's thread; answers in the order of `messages`, after the commit.
 
-    Raises `Unavailable` when this process does not take sends now, `TooManyRequests` over the device's rate.
+    Raises `Unavailable` when this process does not take sends now, `Overloaded` when as many wait as may, `TooManyRequests` over
+    the device's rate.
     """
     if not 1 <= len(messages) <= POST_MESSAGES:
         raise InvalidInput(f"messages must be a list of 1 to {POST_MESSAGES}", field="messages")
@@ -66,10 +68,16 @@ def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answered]
     except TooManyRequests as error:
         metrics.refused([error.code] * len(messages))
         raise
-    lane = Post(len(messages))
-    for place, raw in enumerate(messages):
-        lane.take(submit(intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))
-    return lane.wait(ANSWER_S)
+    if not _places.acquire(blocking=False):
+        metrics.refused([Overloaded.code] * len(messages))
+        raise Overloaded(retry_after=2)
+    try:
+        lane = Post(len(messages))
+        for place, raw in enumerate(messages):
+            lane.take(submit(intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))
+        return lane.wait(ANSWER_S)
+    finally:
+        _places.release()
 
 
 class Post(Lane):

@@ -20,9 +20,9 @@ from kernel.database import TRANSIENT, Session, is_lost
 
 logger = logging.getLogger(__name__)
 
-# Should a transaction stay open for long, the mark trails by this much instead: no transaction that adds deliveries
-# lives longer (kernel/database.py ends them).
-MARK_TRAILS_S = 12.0
+# Should a transaction stay open for long, the mark trails by this much instead. What adds deliveries ends its statements after
+# seconds (kernel/database.py), but nothing bounds how long a COMMIT waits for the disk, or for a standby.
+MARK_TRAILS_S = 60.0
 FULL_LOOK_S = 30.0
 # After a full look that took long (a snapshot held open keeps what was delivered) the next comes after so many times as long.
 FULL_LOOK_SHARE = 50

@@ -56,13 +56,16 @@ class Emptied(Protocol):
 class Evacuation:
     """Runs as a task until it is cancelled or, if `is_last`, the host is empty or the time is over."""
 
-    def __init__(self, host: Emptied, seconds: float, *, is_last: bool = False) -> None:
+    def __init__(
+        self, host: Emptied, seconds: float, *, is_last: bool = False, before: "Evacuation | None" = None
+    ) -> None:
+        """`before`: the one that this takes the place of; whom it has told is not told again."""
         self.is_last = is_last
         self._host = host
         self.seconds = seconds
         self._after_ms, self._patience_s = (LAST_AFTER_MS, LAST_PATIENCE_S) if is_last else (AFTER_MS, PATIENCE_S)
         # Sockets that were told, by when they are hung up.
-        self._told: dict[Socket, float] = {}
+        self._told: dict[Socket, float] = {} if before is None else before._told
         self._next_try: dict[str, float] = {}
         self._task = asyncio.create_task(self._run(), name="the evacuation")
 

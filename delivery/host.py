@@ -130,9 +130,10 @@ class Host:
             if self._evacuation is not None and not self._evacuation.is_last:
                 logger.warning("this host takes users again")
                 self._end_evacuation()
-        elif self._evacuation is None:
+        elif (before := self._evacuation) is None or (not before.is_last and before.seconds != seconds):
             logger.warning("this host is emptied within %.0f s", seconds)
-            self._evacuation = Evacuation(self, seconds)
+            self._end_evacuation()
+            self._evacuation = Evacuation(self, seconds, before=before)
 
     def _end_evacuation(self) -> None:
         if self._evacuation is not None:

@@ -31,6 +31,7 @@ DEVICES: Final = 50  # live devices of a user
 BACKLOG: Final = 5_000  # sends waiting for the committer of one process
 BACKLOG_BYTES: Final = 33_554_432  # ciphertext of these: a thousand of the largest
 COMMIT_BYTES: Final = 2_097_152  # ciphertext of one commit: its statement holds several copies of it
+WAITING_POSTS: Final = 500  # POSTs of messages waiting for their commit in one process: each holds a thread
 PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
 PENDING_AGE_S: Final = 600  # the oldest of them
 PAGE_ENTRIES: Final = 500
@@ -137,6 +138,7 @@ def table() -> dict[str, Any]:
         "id_clock_skew_s": ID_CLOCK_SKEW_S,
         "backlog": BACKLOG,
         "backlog_bytes": BACKLOG_BYTES,
+        "waiting_posts": WAITING_POSTS,
         "pending_rows": PENDING_ROWS,
         "pending_age_s": PENDING_AGE_S,
         "rates": {name: {"burst": rate.burst, "per_second": rate.per_second} for name, rate in RATES.items()},

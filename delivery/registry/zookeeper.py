@@ -4,7 +4,8 @@
 <root>/drains/<id>            seconds, when somebody has asked the host to empty itself
 <root>/routes/<id>            how many users have sockets there
 <root>/routes/<id>/<slot>     ephemeral: those users, one a line, by slot of their ids
-<root>/sent/<id>/<user>       ephemeral of whoever sent the user there, or of the host that the user has left
+<root>/sent/<id>/<user>       ephemeral of whoever sent the user there, or of the host that the user has left; when that was
+                              last, as a word of whoever said so
 <root>/turns/<slot>           its version rises with every user of the slot who is sent somewhere
 
 Who pushes asks for routes with every batch: they are kept in memory, and watches say which to read anew.
@@ -16,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
+from uuid import uuid4
 from zlib import crc32
 
 from kazoo.exceptions import NoNodeError
@@ -35,6 +37,11 @@ BASE = ("/hosts", "/drains", "/routes", "/sent", "/turns")
 def slot_of(user: str) -> str:
     """Where a user's route is noted."""
     return f"{crc32(user.encode()) % SLOTS:02x}"
+
+
+def _word() -> bytes:
+    """One that nobody else says."""
+    return uuid4().bytes
 
 
 class _Live(NamedTuple):
@@ -59,8 +66,8 @@ class ZooKeeperRegistry:
         # One asker at a time in each process; between processes the versions decide.
         self._asking = threading.Lock()
         self._routes: dict[str, dict[str, set[str]]] = {}
-        # What we have sent, by when it is to be forgotten.
-        self._sent: deque[tuple[float, str]] = deque()
+        # What we have noted of users who were sent, by when it is to be forgotten, and with which word.
+        self._sent: deque[tuple[float, str, bytes]] = deque()
         self._swept = time.monotonic()
 
     def close(self) -> None:
@@ -114,7 +121,10 @@ class ZooKeeperRegistry:
         """Forget who was sent and did not come; now and then, what dead hosts have left."""
         now = time.monotonic()
         while over := self._over(now):
-            self._session.delete(over)
+            nodes = self._session.nodes([path for path, _ in over])
+            # Where another word stands, somebody has sent the user there again since.
+            mine = [path for (path, word), node in zip(over, nodes, strict=True) if node and node.data == word]
+            self._session.delete(mine)
             # Not before: what could not be deleted counts for as long as our session, and must be tried again.
             for _ in over:
                 self._sent.popleft()
@@ -127,14 +137,14 @@ class ZooKeeperRegistry:
                 for name in set(names) - set(live):
                     self._session.delete_tree(f"/{kind}/{name}")
 
-    def _over(self, now: float) -> list[str]:
+    def _over(self, now: float) -> list[tuple[str, bytes]]:
         """Those to be forgotten by now, a few of them. By their places: other threads add behind them meanwhile."""
-        found: list[str] = []
+        found: list[tuple[str, bytes]] = []
         for place in range(min(len(self._sent), AT_ONCE)):
-            due, path = self._sent[place]
+            due, path, word = self._sent[place]
             if due > now:
                 break
-            found.append(path)
+            found.append((path, word))
         return found
 
     # --- routes --------------------------------------------------------------------------------------------------------
@@ -181,12 +191,13 @@ class ZooKeeperRegistry:
         self._session.delete(there)
 
     def _remember(self, host: str, user: str) -> None:
-        path = f"/sent/{host}/{user}"
+        path, word = f"/sent/{host}/{user}", _word()
         try:
-            self._session.create(path)
+            if not self._session.create(path, word):
+                self._session.set(path, word)
         except NoNodeError:
             return
-        self._sent.append((time.monotonic() + COUNTED_S, path))
+        self._forget_later(path, word)
 
     def hosts(self) -> list[str]:
         """See `Registry.hosts`."""
@@ -255,30 +266,35 @@ class ZooKeeperRegistry:
         if chosen is None:
             raise AllFull if any(not load.draining for load in loads) else NoHost
 
+        noted, word = f"/sent/{chosen}/{user}", _word()
+
         def plan(step: Transaction) -> None:
             step.set(turn, b"", turned.version)
             for host in counted - {chosen}:
                 step.delete(f"/sent/{host}/{user}")
-            if chosen not in holding | counted:
+            if chosen in holding:
+                return
+            if chosen in counted:
+                step.set(noted, word)  # the user counts from now on, whoever of us has sent it there before
+            else:
                 # Whoever sends somebody else there at the same time has counted without this user.
                 step.set(f"/sent/{chosen}", b"", live[chosen].sent.version)
-                step.create(f"/sent/{chosen}/{user}")
+                step.create(noted, word)
 
-        if chosen not in holding | counted or counted - {chosen}:
-            noted = f"/sent/{chosen}/{user}" if chosen not in holding | counted else None
+        if chosen not in holding or counted - {chosen}:
             try:
                 if not self._session.together(plan):
                     return None
             except RegistryAway:
                 # It may have been done all the same, and must not count for ever.
-                self._forget_later(noted)
+                self._forget_later(noted, word)
                 raise
-            self._forget_later(noted)
+            if chosen not in holding:
+                self._forget_later(noted, word)
         return Place(chosen, live[chosen].facts.url)
 
-    def _forget_later(self, path: str | None) -> None:
-        if path is not None:
-            self._sent.append((time.monotonic() + COUNTED_S, path))
+    def _forget_later(self, path: str, word: bytes) -> None:
+        self._sent.append((time.monotonic() + COUNTED_S, path, word))
 
     def drain(self, host: str, seconds: float | None) -> bool:
         """See `Registry.drain`."""

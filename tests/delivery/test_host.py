@@ -329,6 +329,22 @@ async def test_what_a_process_of_the_same_name_and_number_left_behind_is_cleared
     assert not state.draining
 
 
+async def test_who_is_being_emptied_may_be_told_to_hurry(host, registry, monkeypatch):
+    monkeypatch.setattr("delivery.evacuation.LEAST_RATE", 0)
+    elsewhere, crowd = f"web-2.{uuid7()}", [Phone(str(uuid7())) for _ in range(30)]
+    host.start(lambda now: None)
+    await asyncio.gather(*map(host.enter, crowd))
+    registry.drain(host.id, 3_600)
+    registry.renew(elsewhere, Facts(url="http://web-2.example"))
+    await until(lambda: sum(bool(phone.hints) for phone in crowd) == 1)
+
+    registry.drain(host.id, 0.1)
+    registry.renew(elsewhere, Facts(url="http://web-2.example"))
+
+    await until(lambda: all(phone.hints for phone in crowd))
+    assert {len(phone.hints) for phone in crowd} == {1}, "nobody is told twice"
+
+
 async def test_a_push_that_comes_late_is_read_from_the_mailbox_where_blocks_are_seen(host):
     """Its host, or the worker that sent it, was frozen: somebody may have been blocked, and told so, in the meantime."""
     alice = Phone(str(uuid7()))

@@ -58,10 +58,14 @@ class ValkeyPlace:
 
     def a_minute_passes(self) -> None:
         """Whoever has no socket counts no more."""
+        self.time_passes(COUNTED_S + 1)
+
+    def time_passes(self, seconds: float) -> None:
+        """So much later."""
         client = valkey.client()
         for key in client.scan_iter(valkey.key("kept", "*")):
             for user in client.zrange(key, 0, -1):
-                client.zincrby(key, -(COUNTED_S + 1) * 1000, user)
+                client.zincrby(key, -seconds * 1000, user)
 
     def is_wiped(self) -> None:
         """Everything is gone."""
@@ -101,8 +105,12 @@ class ZooKeeperPlace:
 
     def a_minute_passes(self) -> None:
         """Whoever has no socket counts no more."""
+        self.time_passes(COUNTED_S + 1)
+
+    def time_passes(self, seconds: float) -> None:
+        """So much later."""
         for made in self._made:
-            made._sent = deque((until - COUNTED_S - 1, path) for until, path in made._sent)
+            made._sent = deque((until - seconds, path, word) for until, path, word in made._sent)
             made._tidy()
 
     def is_wiped(self) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delivery.hosts import Load, choose, ranked
-from delivery.registry import AllFull, NoHost
+from delivery.registry import COUNTED_S, AllFull, NoHost
 from kernel import valkey
 from kernel.ids import uuid7
 from tests.hosts import zookeeper
@@ -236,6 +236,29 @@ class TestAssignments:
 
         assert registry.assign(alice).host == host
         assert users(registry) == {host: 5, other: 0}
+
+    def test_who_is_sent_there_again_counts_for_as_long_again_whoever_asks(self, registry, place, alice):
+        """Her phone has asked, and half a minute later her laptop asks another process: both are on their way to one host."""
+        registry.renew("web-1.1", facts())
+        host = registry.assign(alice).host
+        place.time_passes(COUNTED_S / 2 + 1)
+        assert place.another().assign(alice).host == host
+
+        place.time_passes(COUNTED_S / 2 + 1)
+        assert users(registry) == {host: 1}
+        place.time_passes(COUNTED_S / 2 + 1)
+        assert users(registry) == {host: 0}
+
+    def test_who_leaves_counts_for_as_long_as_anybody(self, registry, place, alice):
+        """Sent there by another process, come after half a minute, and gone soon."""
+        registry.renew("web-1.1", facts())
+        host = place.another().assign(alice).host
+        place.time_passes(COUNTED_S / 2 + 1)
+        registry.route(host, add=[alice])
+        registry.route(host, remove=[alice])
+
+        place.time_passes(COUNTED_S / 2 + 1)
+        assert users(registry) == {host: 1}
 
     def test_who_counts_no_more_is_sent_elsewhere_when_the_host_has_come_to_the_bound(self, registry, place, alice):
         host, other = was_and_left(registry, alice)

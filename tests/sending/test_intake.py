@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from uuid import UUID
 
 import psycopg2
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Device, User
 from chat import rooms, sender
+from chat.intake import IMPATIENT_S
 from chat.models import Membership, Room
 from delivery.models import Pending
 from kernel import database
@@ -333,6 +335,31 @@ class TestOrder:
         assert codes(answers) == ["accepted", "unavailable", "accepted"]
         assert answers[1].error.status == 503
         assert answers[1].error.retry_after > 0
+
+    def test_a_room_that_is_held_for_long_costs_the_others_one_wait(self, lane, alice, room, locked):
+        """Its host was frozen or cut off between the change and its commit: PostgreSQL gives it up after seconds only."""
+        elsewhere = group(alice, person("carol"))
+        began, waits = time.monotonic(), 0
+        while time.monotonic() - began < 2.4:
+            asked = time.monotonic()
+            answers = lane.sends(message(elsewhere), message(room))
+            assert codes(answers) in (["accepted", "unavailable"], ["accepted", "earlier_send_refused"])
+            waits += time.monotonic() - asked > 0.4
+            time.sleep(0.02)
+        assert waits == 1
+
+        # PostgreSQL has ended whoever held the room, as it does after some seconds.
+        time.sleep(IMPATIENT_S)
+        assert codes(lane.sends(message(elsewhere))) == ["accepted"]
+
+    def test_what_was_acknowledged_meanwhile_is_stored(self, intake, lane, alice, room, locked):
+        lane.sends(message(room))
+        acks = intake._acks
+        acks.add(user=alice.id, device=alice.devices[0], seq=1, origins=[])
+
+        lane.sends(message(group(alice, person("carol"))))
+
+        assert acks.is_empty
 
     def test_later_sends_in_that_room_are_refused_until_the_first_is_repeated(self, lane, room, locked):
         first, second, third = (message(room) for _ in range(3))

@@ -1,14 +1,18 @@
 """Past a stated bound sends are refused for the time being, at once and with a time to come back; afterwards all is as before."""
 
+import asyncio
 import signal
 import time
+from collections import Counter
 from contextlib import closing
+from itertools import pairwise
 
+import httpx
 import psutil
 import psycopg2
 
 from delivery.frames import CloseCode
-from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES, PENDING_AGE_S
+from kernel.limits import BACKLOG, BACKLOG_BYTES, BODY_BYTES, PENDING_AGE_S, WAITING_POSTS
 from tests.cast import Cast, comes_true
 
 BODY = b"x" * 200
@@ -122,6 +126,47 @@ async def test_the_committers_backlog_is_bounded_and_sends_beyond_come_later_in_
                 await repeated(mine, drafts)
             got = [entry["id"] for entry in await his.messages(1 + len(drafts), patience_s=60)]
         assert got[1:] == [draft["id"] for draft in drafts]
+
+
+async def test_posts_that_wait_for_their_commit_are_bounded(private_system):
+    """Each holds a thread. Who comes beyond is told at once, by a process that has threads left for everybody else."""
+    system = private_system(web=1)
+    web = psutil.Process(system.parts["web-1"].pid)
+    beyond = 200
+    unbounded = httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=60, trust_env=False)
+    async with Cast(system.url) as cast, unbounded as http:
+        people = await cast.people("alice", "bob", "carol")
+        rooms = [await one.direct_room(other) for one, other in pairwise([*people, people[0]])]
+
+        async def post(number):
+            phone, room = people[number % 3].phone, rooms[number % 3]
+            headers = {"Authorization": f"Bearer {phone.access}"}
+            form = phone.message(room, BODY)
+            return await http.post(f"{system.url}/api/v1/messages", json=form, headers=headers)
+
+        before = web.num_threads()
+        system.freeze("postgres")
+        try:
+            posts = [asyncio.create_task(post(number)) for number in range(WAITING_POSTS + beyond)]
+
+            async def are_refused():
+                return sum(task.done() for task in posts) >= beyond
+
+            await comes_true(are_refused, "those beyond to be refused")
+            threads = web.num_threads()
+            told = [task.result() for task in posts if task.done()]
+        finally:
+            system.thaw("postgres")
+        assert {answer.status_code for answer in told} == {503}
+        assert {answer.json()["code"] for answer in told} == {"overloaded"}
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in told)
+        assert threads - before <= WAITING_POSTS + 50
+
+        # Those that wait have theirs when the database goes on, unless it took too long.
+        statuses = Counter(answer.status_code for answer in await asyncio.gather(*posts))
+        assert statuses[200] > 0
+        assert statuses.keys() <= {200, 503}
+        assert (await post(0)).status_code == 200
 
 
 async def test_the_largest_sends_are_bounded_by_what_they_hold_in_memory(private_system):

@@ -61,7 +61,7 @@ def main() -> int:
         kept = json.loads(COSTS.read_text()) | {"machine": machine.facts(), "windows": windows}
         # Before anything is computed from it, which takes a minute or two.
         COSTS.write_text(json.dumps(kept, indent=1) + "\n")
-    loads = {rate: _medians(found) for rate, found in windows.items()}
+    loads = {rate: medians(found) for rate, found in windows.items()}
     costs = fitted(loads[IDLE], [loads[rate] for rate in FED])
     table, checks, worst = compared(costs, {rate: loads[rate] for rate in CHECKED if rate in loads})
     console.print(table)
@@ -97,7 +97,7 @@ def _measured(console: Console, seconds: float, windows: int) -> dict[int, list[
     return found
 
 
-def _medians(windows: Sequence[Load]) -> Load:
+def medians(windows: Sequence[Load]) -> Load:
     return {name: statistics.median(window[name] for window in windows) for name in windows[0]}
 
 
@@ -224,8 +224,8 @@ def compared(costs: Costs, measured: Mapping[int, Mapping[str, float]]) -> tuple
     table = Table("messages/s", "", "measured ms", "model ms", "difference", title="The model and the system")
     checks, worst = [], 0.0
     for rate, latency in measured.items():
-        # A p99 of 100 messages or more.
-        outcome = simulate(costs, Plan(rate=latency["messages"], seconds=max(40.0, 10_000 / latency["messages"])))
+        # A p99 of 50 messages or more.
+        outcome = simulate(costs, Plan(rate=latency["messages"], seconds=max(20.0, 5_000 / latency["messages"])))
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             said = outcome.at(share) * 1000
             difference = said / latency[name] - 1

@@ -22,8 +22,9 @@ from typing import Any
 import simpy
 
 COSTS = Path(__file__).parent / "costs.json"
-# chat/intake.py and delivery/drain.py: what one commit takes at most.
-COMMIT_MOST, DRAIN_MOST = 500, 500
+# kernel/batching.py and delivery/drain.py: how many messages one commit takes at most. A drain takes rows, and a message between two
+# people is one for each.
+COMMIT_MOST, DRAIN_MOST = 500, 160
 # The longest that a step keeps a core before others get it, as an operating system shares it out.
 SLICE_S = 0.001
 # How often a system without messages does something.

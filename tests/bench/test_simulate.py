@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from bench.calibrate import BOUND, CHECKED
+from bench.calibrate import BOUND, CHECKED, compared, medians
+from bench.model import COMMIT_MOST, DRAIN_MOST, Costs, Plan, simulate
 from bench.model import COSTS as KEPT
-from bench.model import Costs, Plan, simulate
 from bench.simulate import needed
+from delivery.drain import BATCH_ROWS
+from kernel.batching import Committer
 
 # Of the size of what is measured on two cores.
 COSTS = Costs(
@@ -64,12 +66,18 @@ def test_how_many_hosts_and_queues_are_needed():
     assert 1 <= queues <= hosts
 
 
-def test_the_model_that_is_kept_is_within_a_quarter_of_what_was_measured():
-    checks = json.loads(KEPT.read_text())["checks"]
+def test_the_model_is_within_a_quarter_of_what_was_measured():
+    """As it is now, fed with what is kept. Who changes it runs `python -m bench.calibrate --fit`."""
+    kept = json.loads(KEPT.read_text())
+    measured = {rate: medians(kept["windows"][str(rate)]) for rate in CHECKED}
 
-    assert BOUND == 0.25
-    assert {(check["rate"], check["quantile"]) for check in checks} == {
-        (rate, of) for rate in CHECKED for of in (0.5, 0.99)
-    }
-    for check in checks:
-        assert check["model_ms"] == pytest.approx(check["measured_ms"], rel=BOUND), check
+    _, checks, worst = compared(Costs.load(), measured)
+
+    assert worst <= BOUND == 0.25
+    assert len(checks) == 2 * len(CHECKED) == 6
+    assert [check["model_ms"] for check in checks] == pytest.approx([check["model_ms"] for check in kept["checks"]])
+
+
+def test_a_batch_is_as_large_as_the_systems():
+    assert BATCH_ROWS // 2 == DRAIN_MOST
+    assert Committer("one", lambda batch: None)._most == COMMIT_MOST

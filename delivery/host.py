@@ -246,7 +246,10 @@ class Host:
 
     async def _beat(self) -> None:
         """Send ourselves a beat through the layer: what does not come back is a layer that is down."""
+        published = False
         while True:
+            # What was published just now cannot have come back yet.
+            silent, had_published = time.monotonic() - max(self._beaten, self._joined), published
             published = False
             try:
                 layer: Any = get_channel_layer()
@@ -256,10 +259,11 @@ class Host:
                 logger.debug("no beat: %s", type(error).__name__)
             else:
                 published = True
-            silent = time.monotonic() - max(self._beaten, self._joined)
-            if silent > SILENT_S:
+            if silent > SILENT_S and self.layer_is_up:
                 self.layer_is_up = False
-            if published and silent > DEAF_S:
+                # Pushes are lost since, and the comparison under way would wait for seconds yet.
+                self._to_compare.set()
+            if published and had_published and silent > DEAF_S:
                 # What we publish arrives and does not come back: our subscription is a connection that nobody serves.
                 await self._survive(self._rejoin())
             await asyncio.sleep(BEAT_S)

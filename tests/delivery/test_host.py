@@ -332,16 +332,22 @@ async def test_what_a_process_of_the_same_name_and_number_left_behind_is_cleared
 async def test_who_is_being_emptied_may_be_told_to_hurry(host, registry, monkeypatch):
     monkeypatch.setattr("delivery.evacuation.LEAST_RATE", 0)
     elsewhere, crowd = f"web-2.{uuid7()}", [Phone(str(uuid7())) for _ in range(30)]
+
+    async def lives():
+        while True:
+            ValkeyRegistry().renew(elsewhere, Facts(url="http://web-2.example"))
+            await asyncio.sleep(1.0)
+
+    other = asyncio.create_task(lives())
     host.start(lambda now: None)
     await asyncio.gather(*map(host.enter, crowd))
     registry.drain(host.id, 3_600)
-    registry.renew(elsewhere, Facts(url="http://web-2.example"))
     await until(lambda: sum(bool(phone.hints) for phone in crowd) == 1)
 
     registry.drain(host.id, 0.1)
-    registry.renew(elsewhere, Facts(url="http://web-2.example"))
 
     await until(lambda: all(phone.hints for phone in crowd))
+    other.cancel()
     assert {len(phone.hints) for phone in crowd} == {1}, "nobody is told twice"
 
 

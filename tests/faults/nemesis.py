@@ -1,19 +1,23 @@
 """What is done to the system while it works, and how long it takes to recover.
 
 *Recovered* means: nothing older than `fresh_s` is unanswered or undelivered, for `HOLD_S`; as the load is offered at a steady
-rate, everything is then accepted and delivered at the full rate again. For what dies it counts from the strike, and the
-restart is part of it; for what is held up or away it counts from the moment it is let go.
+rate, everything is then accepted and delivered at the full rate again. For what dies it counts from the strike, whether or not
+it has been started again when all is well; for what is held up or away it counts from the moment it is let go.
+
+While something is held up or cut off, it is watched as well: what does not need it must go on (`_watching`).
 """
 
 import asyncio
 import math
 import os
 import random
+import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from signal import SIGINT, SIGKILL, SIGTERM
+from urllib.parse import urlsplit
 
 import psycopg2
 import redis
@@ -32,8 +36,19 @@ OWN_CROWD = 2.0
 # With so many it is the other programs that decide how long anything takes: then times are told, and not judged.
 OVERRUN_CROWD = 4.0
 SETTLE_S = 1.0  # from the moment a part goes until whoever needs it has noticed
+# From the moment a worker stops in the middle of a batch until PostgreSQL has ended its session (kernel/database.py) and the
+# others deliver that batch; and from the moment a host stops until most of its devices, which wait for 3 s, are elsewhere.
+TAKEN_OVER_S = 8.0
+# … until hosts whose beats do not come back look into the mailboxes every second.
+NOTICED_S = 5.0
+# What is accepted, of what is offered, while a host is frozen or cut off: half of the devices have nothing to do with it, and a
+# third of the others wait longer than it lasts.
+WITHOUT_A_HOST = 0.5
 GIVE_UP_S = 90.0
 LOOK_S = 0.02
+HELD_UP_S = 0.3
+LEAST_WATCH_S = 1.0  # too short a time says nothing of a share
+CUT_OFF_S = 1.0
 
 NAMES = {
     "web": "a web process",
@@ -85,7 +100,8 @@ class Recovery:
     crowd: float = 0.0
     accepted: int = 0
     ready: float | None = None
-    # What everybody still waited for when the promised time was over.
+    # When something was last too old, and what everybody still waited for when the promised time was over.
+    stale_at: float = -math.inf
     waited_for: str = ""
 
     @property
@@ -198,10 +214,16 @@ class Nemesis:
 
     def freeze(self, part: str, seconds: float) -> Strike:
         """SIGSTOP, and SIGCONT after a while: what it then goes on with is stale."""
+        is_worker = _kind(part) == "worker"
 
         async def act() -> float:
             self.site.freeze(part)
-            await asyncio.sleep(seconds)
+            await self._watching(
+                f"a frozen {part}",
+                seconds,
+                fresh_s=self.fresh_s if is_worker else math.inf,
+                accepting=0.8 if is_worker else WITHOUT_A_HOST,
+            )
             self.site.thaw(part)
             return time.monotonic()
 
@@ -226,7 +248,7 @@ class Nemesis:
 
         async def act() -> float:
             before = self.site.wires.deaf(True)
-            await asyncio.sleep(seconds)
+            await self._watching("a deaf channel layer", seconds, fresh_s=FRESH_WITHOUT_PUSHES_S, after=NOTICED_S)
             dropped = self.site.wires.deaf(False) - before
             assert dropped > 0, "nothing was published"
             return time.monotonic()
@@ -238,11 +260,23 @@ class Nemesis:
 
         async def act() -> float:
             self.site.cut(yes=True)
-            await asyncio.sleep(seconds)
+            assert await asyncio.to_thread(self._is_cut_off), "the far host could still be reached"
+            await self._watching("a machine cut off", seconds, accepting=WITHOUT_A_HOST)
             self.site.cut(yes=False)
             return time.monotonic()
 
         return Strike(f"a host and a worker cut off for {seconds:.0f} s", AT_LAST_S, [], act)
+
+    def _is_cut_off(self) -> bool:
+        """Whether nobody answers at the far host."""
+        url = urlsplit(self.site.far.urls[0])
+        try:
+            with socket.create_connection((url.hostname, url.port), CUT_OFF_S) as connection:
+                connection.settimeout(CUT_OFF_S)
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: far\r\n\r\n")
+                return not connection.recv(1)
+        except OSError:
+            return True
 
     def fill_disk(self, seconds: float) -> Strike:
         """No byte is left where PostgreSQL and Valkey write: sends are refused for the time being, and none hangs."""
@@ -305,7 +339,13 @@ class Nemesis:
                 self._assert_accepting(stretch, since, time.monotonic())
                 without = replace(other, what=f"{other.what} without {NAMES[_kind(parts[0])]}")
                 since, stretch = (await self.strike(without)).recovered, f"{what}, after {other.what}"
-            await asyncio.sleep(max(alone, gone + seconds - time.monotonic()))
+            await self._watching(
+                stretch,
+                max(alone, gone + seconds - time.monotonic()),
+                # Without any worker nothing is delivered.
+                fresh_s=math.inf if "worker-1" in parts else self.fresh_s,
+                after=TAKEN_OVER_S,
+            )
             self._assert_accepting(stretch, since, time.monotonic())
             for part in parts:
                 self.site.up(part)
@@ -314,10 +354,35 @@ class Nemesis:
 
         return Strike(what, AT_LAST_S, parts, act)
 
-    def _assert_accepting(self, what: str, since: float, until: float) -> None:
-        """Most of what is offered is accepted meanwhile."""
+    async def _watching(
+        self,
+        what: str,
+        seconds: float,
+        *,
+        fresh_s: float = math.inf,
+        accepting: float = 0.0,
+        after: float | None = None,
+    ) -> None:
+        """Wait for so long. From `after` on nothing may be older than `fresh_s`, and so much of what is offered must be accepted."""
+        began = now = time.monotonic()
+        since = began + (TAKEN_OVER_S if after is None else after)
+        while now < began + seconds:
+            before, now = now, time.monotonic()
+            if now - before > HELD_UP_S:
+                # This process itself was, and the clients in it.
+                since = max(since, now + FRESH_S)
+            if now > since and (age := self.load.oldest()) > fresh_s * self._overrun(began, now):
+                assert self.load.crowd(began, now) > OVERRUN_CROWD, (
+                    f"{what}: something is {age:.1f} s old; {self.load.held_up()}"
+                )
+            await asyncio.sleep(LOOK_S)
+        if accepting and now - since >= LEAST_WATCH_S:
+            self._assert_accepting(what, since, now, accepting)
+
+    def _assert_accepting(self, what: str, since: float, until: float, share: float = 0.8) -> None:
+        """So much of what is offered is accepted meanwhile."""
         accepted, offered = self.load.accepted_between(since, until), self.load.composed_between(since, until)
-        assert offered and accepted >= 0.8 * offered / self._overrun(since, until), (
+        assert offered and accepted >= share * offered / self._overrun(since, until), (
             f"{what}: only {accepted} of {offered} sends were accepted; {self.load.unsettled()}"
         )
 
@@ -339,22 +404,23 @@ class Nemesis:
         """Do it, and wait until everything has recovered."""
         recovery = Recovery(strike.what, strike.within, time.monotonic())
         self.load.struck += 1
-        since = await strike.act()
-        self.recoveries.append(recovery)
-        if self.is_waiting_for_parts and strike.parts:
-            self._watches.append(asyncio.create_task(self._watch(recovery, strike.parts, since)))
-        fresh_since: float | None = None
-        while fresh_since is None or time.monotonic() - fresh_since < HOLD_S:
-            now, oldest = time.monotonic(), self.load.oldest()
-            recovery.slowest = max(recovery.slowest, oldest)
-            fresh_since = None if oldest > self.fresh_s else fresh_since or now
-            if fresh_since is None and now - since > strike.within and not recovery.waited_for:
-                recovery.waited_for = self.load.held_up()
-            assert now - since < GIVE_UP_S, (
-                f"{strike.what}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
-            )
-            await asyncio.sleep(LOOK_S)
-        recovery.recovered, recovery.recovery = fresh_since, max(0.0, fresh_since - since)
+        looking = asyncio.create_task(self._look(recovery))
+        try:
+            since = await strike.act()
+            self.recoveries.append(recovery)
+            if self.is_waiting_for_parts and strike.parts:
+                self._watches.append(asyncio.create_task(self._watch(recovery, strike.parts, since)))
+            acted = time.monotonic()
+            while (now := time.monotonic()) - max(acted, recovery.stale_at) < HOLD_S:
+                if now - since > strike.within and self.load.oldest() > self.fresh_s and not recovery.waited_for:
+                    recovery.waited_for = self.load.held_up()
+                assert now - since < GIVE_UP_S, (
+                    f"{strike.what}: not recovered after {GIVE_UP_S:.0f} s; {self.load.unsettled()}"
+                )
+                await asyncio.sleep(LOOK_S)
+        finally:
+            looking.cancel()
+        recovery.recovered, recovery.recovery = max(since, recovery.stale_at), max(0.0, recovery.stale_at - since)
         recovery.refused = max(0.0, self.load.last_refusal - since)
         now = time.monotonic()
         recovery.crowd, recovery.accepted = (
@@ -363,6 +429,15 @@ class Nemesis:
         )
         self.load.struck -= 1
         return recovery
+
+    async def _look(self, recovery: Recovery) -> None:
+        """Note when something was last too old, and how old."""
+        while True:
+            oldest = self.load.oldest()
+            recovery.slowest = max(recovery.slowest, oldest)
+            if oldest > self.fresh_s:
+                recovery.stale_at = time.monotonic()
+            await asyncio.sleep(LOOK_S)
 
     async def _watch(self, recovery: Recovery, parts: Sequence[str], since: float) -> None:
         """Note when the parts report themselves ready; the next strike need not wait for that."""

@@ -25,6 +25,12 @@ class Idle(Site):
     def up(self, part: str) -> None:
         """Nothing starts."""
 
+    def freeze(self, part: str) -> None:
+        """Nothing stops."""
+
+    def thaw(self, part: str) -> None:
+        """Nothing goes on."""
+
     def wait_ready(self, part: str, seconds: float) -> None:
         """It is."""
 

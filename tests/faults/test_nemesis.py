@@ -68,6 +68,54 @@ async def test_sends_that_are_refused_when_nothing_else_is_struck_are_found(step
         await broker_away(*steps)
 
 
+# --- frozen ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """From the first moment on, however short the time."""
+    monkeypatch.setattr(nemeses, "TAKEN_OVER_S", 0.0)
+    monkeypatch.setattr(nemeses, "LEAST_WATCH_S", 0.0)
+
+
+@pytest.mark.usefixtures("watched")
+async def test_what_goes_on_while_a_part_is_frozen_is_found_when_it_does_not():
+    made = nemesis()
+    for part in ("web-1", "worker-1"):
+        await made.strike(made.freeze(part, ALONE_S))
+
+    made.load.shut()
+    with pytest.raises(AssertionError, match="a frozen web-1: only 0 of"):
+        await made.strike(made.freeze("web-1", ALONE_S))
+
+
+@pytest.mark.usefixtures("watched")
+async def test_a_frozen_worker_holds_up_nobody_and_a_frozen_host_its_own(monkeypatch):
+    made = nemesis()
+    monkeypatch.setattr(made.load, "oldest", lambda: 9.0 if made.site.is_frozen else 0.0)
+    made.site.is_frozen = False
+    monkeypatch.setattr(made.site, "freeze", lambda part: setattr(made.site, "is_frozen", True))
+    monkeypatch.setattr(made.site, "thaw", lambda part: setattr(made.site, "is_frozen", False))
+
+    went = await made.strike(made.freeze("web-1", ALONE_S))
+    assert (went.recovery, went.slowest) == (0.0, 9.0)
+
+    with pytest.raises(AssertionError, match="a frozen worker-1: something is"):
+        await made.strike(made.freeze("worker-1", ALONE_S))
+
+
+async def test_a_death_that_nobody_noticed_has_recovered_at_once_however_long_the_restart_takes(monkeypatch):
+    made = nemesis()
+
+    async def slow_restart():
+        struck = time.monotonic()
+        await asyncio.sleep(ALONE_S)
+        return struck
+
+    went = await made.strike(Strike("a slow restart", 2.0, [], slow_restart))
+    assert went.recovery == 0.0
+
+
 # --- the disk full -------------------------------------------------------------------------------------------------------------
 
 

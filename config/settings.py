@@ -56,7 +56,7 @@ MADE_HERE = [name for name in ("SECRET_KEY", "VAPID_SECRET") if not env.text(nam
 # What a message's `alg` may be. The server sees only that the form of a sealed body is right: another algorithm is a promise
 # of whoever names it here that its bodies are sealed too (docs/threat-model.md).
 MESSAGE_ALGS = env.words("MESSAGE_ALGS", default="chat.e2ee.v1")
-# The name of this process among the web processes; the supervisor gives each its own.
+# The name of this process among the web processes, of all machines; `up` numbers its own, and takes this before the number.
 HOST_NAME = env.text("HOST_NAME", default="web-1")
 # Where devices reach this web process itself, if not by PUBLIC_URL; `{name}` stands for its name.
 HOST_URL = env.text("HOST_URL", default=PUBLIC_URL).replace("{name}", HOST_NAME).rstrip("/")

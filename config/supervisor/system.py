@@ -277,7 +277,9 @@ class System:
         _, workers, beat = self._numbers
         for number, (port, url) in enumerate(zip(self._ports, self.urls, strict=True), start=1):
             drain_s = min(DRAIN_S, float(self.environment.get("DRAIN_SECONDS") or DRAIN_S))
-            extra = {"HOST_NAME": f"web-{number}", "DRAIN_SECONDS": str(drain_s)}
+            # On each of several machines, another one.
+            host = f"{self.environment.get('HOST_NAME') or 'web'}-{number}"
+            extra = {"HOST_NAME": host, "DRAIN_SECONDS": str(drain_s)}
             extra["PUBLIC_URL"] = self.environment.get("PUBLIC_URL") or url
             # A page that was loaded from one of them may be sent to another.
             extra["HOST_ORIGINS"] = self.environment.get("HOST_ORIGINS") or ",".join(

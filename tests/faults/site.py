@@ -184,6 +184,7 @@ def _lay_wires(site: Site, name: str, stack: ExitStack) -> None:
         web=1,
         workers=1,
         beat=True,
+        environment={"HOST_NAME": "near"},
         database_url=postgres,
         valkey_url=valkey_by(near, at["near valkey"]),
         broker_url=broker.url if broker is not None else site.servers.valkey_url,
@@ -207,7 +208,7 @@ def _lay_wires(site: Site, name: str, stack: ExitStack) -> None:
         ).geturl(),
         valkey_url=valkey_by(far, at["far valkey"]),
         broker_url=broker.url_at(far, at["far broker"]) if broker is not None else valkey_by(far, at["far broker"]),
-        environment=site.clock.environment if site.clock is not None else {},
+        environment={"HOST_NAME": "far", **(site.clock.environment if site.clock is not None else {})},
     )
     site._places = {
         "web-1": (site.near, "web-1"),

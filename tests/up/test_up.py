@@ -137,11 +137,12 @@ class TestEnding:
 
 class TestSeveral:
     def test_each_web_process_is_a_host_on_a_port_of_its_own(self):
-        with Up("several", "--web", "2", "--workers", "2", again=True) as up:
+        """Named after its machine, where there are several: else two would have one name."""
+        with Up("several", "--web", "2", "--workers", "2", again=True, HOST_NAME="berlin") as up:
             up.ready()
             hosts = [httpx.get(f"http://127.0.0.1:{up.port + number}/readyz").json()["host"] for number in (0, 1)]
 
-            assert hosts == ["web-1", "web-2"]
+            assert hosts == ["berlin-1", "berlin-2"]
             started = up.everybody()
             assert sum("manage.py worker" in command for _, command in commands(started)) == 2
 

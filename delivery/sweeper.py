@@ -5,7 +5,8 @@ where Valkey is away, after one short time-out.
 
 A queue is overdue when its oldest delivery is older than a second and was the oldest at the last look too: a queue
 that is being drained moves on by itself and is left alone. Once it had to drain, it is on duty: as long as there is work
-that nobody else takes, it looks more often and does not wait for a second look.
+that nobody else takes, it looks more often and does not wait for a second look. It is on duty, too, as soon as another worker
+of its groups is gone: what that one was woken for lies there, and nobody else is woken.
 
 It looks at all worker groups. Its own it drains as above; those of others only if none of their workers lives, or what waits
 has not moved for longer: a little at each turn, so that a group without workers is late and its messages are not lost.
@@ -69,6 +70,9 @@ class Sweeper(threading.Thread):
         self._since: dict[int, float] = {}
         self._duty_until = 0.0
         self._pace = Pace(share=LOOKING_SHARE, longest_s=LONGEST_PAUSE_S)
+        self._next_look = time.monotonic() + INTERVAL_S
+        # How many workers of each of its groups there were when it last asked, itself among them.
+        self._peers: dict[int, int] = {}
         # Until when it goes on with a group of others without waiting as long again.
         self._adopted: dict[int, float] = {}
         self._queues: list[str] = []
@@ -86,8 +90,10 @@ class Sweeper(threading.Thread):
 
     def run(self) -> None:
         """Sweep until stopped; a database that is away is tried again at the next turn."""
-        while not self._stopping.wait(self._pause_s() * random.uniform(0.8, 1.2)):
+        while not self._stopping.wait(self._interval_s() * random.uniform(0.8, 1.2)):
             try:
+                if not self.has_lost_a_peer() and time.monotonic() < self._next_look:
+                    continue
                 self.sweep()
                 self.look_for_queues()
                 load.flush()
@@ -97,11 +103,23 @@ class Sweeper(threading.Thread):
             except Exception:
                 logger.exception("the sweeper met an unexpected error and goes on")
                 self._session.close()
+            self._next_look = time.monotonic() + self._pace.pause_s(0.0)
             if not self.is_on_duty:
                 self._rest()
 
-    def _pause_s(self) -> float:
-        return self._pace.pause_s(DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S)
+    def _interval_s(self) -> float:
+        return DUTY_INTERVAL_S if self.is_on_duty else INTERVAL_S
+
+    def has_lost_a_peer(self) -> bool:
+        """Whether a worker of its groups is gone since it was last asked; then it is on duty. A question that is never dear."""
+        with self._session.cursor() as cursor:
+            served = served_groups(cursor)
+        before, self._peers = self._peers, {group: served.get(group, 0) for group in self._groups}
+        fewer = [group for group, count in self._peers.items() if count < before.get(group, 0)]
+        for group in fewer:
+            self._duty_until = time.monotonic() + DUTY_S
+            wake.clear(group)
+        return bool(fewer)
 
     def sweep(self) -> list[int]:
         """One look; answers the groups that had to be drained."""

@@ -570,6 +570,35 @@ class TestTheSweeper:
         assert sweeper.sweep() == [0]
         assert mailbox(bob.id).messages == first + second
 
+    def test_when_another_worker_is_gone_it_does_not_wait_for_a_second_look_either(self, sweeper, lane, bob, room):
+        theirs = database.connect("sweeper 0 worker-7")
+        assert not sweeper.has_lost_a_peer()
+        ids = sent(lane, message(room))
+        self.overdue()
+        theirs.close()
+
+        depot.until(sweeper.has_lost_a_peer, "its end to be noticed")
+        assert sweeper.is_on_duty
+        assert sweeper.sweep() == [0]
+        assert mailbox(bob.id).messages == ids
+        assert not sweeper.has_lost_a_peer()
+
+    def test_nor_for_its_next_look_however_dear_looks_are(self, sweeper, lane, bob, room):
+        """A snapshot is held open: each look walks what was delivered since."""
+        sweeper._next_look = float("inf")
+        theirs = database.connect("sweeper 0 worker-7")
+        ids = sent(lane, message(room))
+        self.overdue()
+        sweeper.start()
+        try:
+            depot.until(lambda: sweeper._peers.get(0, 0) > 0, "its first look at the others")
+            assert mailbox(bob.id).messages == []
+            theirs.close()
+            depot.until(lambda: mailbox(bob.id).messages == ids, "the delivery", patience_s=2)
+        finally:
+            sweeper.stop()
+            sweeper.join()
+
     def test_a_queue_that_moves_is_left_alone(self, sweeper, lane, room, drainer):
         sent(lane, message(room))
         self.overdue()

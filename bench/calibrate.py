@@ -224,8 +224,8 @@ def compared(costs: Costs, measured: Mapping[int, Mapping[str, float]]) -> tuple
     table = Table("messages/s", "", "measured ms", "model ms", "difference", title="The model and the system")
     checks, worst = [], 0.0
     for rate, latency in measured.items():
-        # A p99 of 50 messages or more.
-        outcome = simulate(costs, Plan(rate=latency["messages"], seconds=max(20.0, 5_000 / latency["messages"])))
+        # A p99 of 100 messages or more.
+        outcome = simulate(costs, Plan(rate=latency["messages"], seconds=max(40.0, 10_000 / latency["messages"])))
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             said = outcome.at(share) * 1000
             difference = said / latency[name] - 1

@@ -241,6 +241,7 @@ class Nemesis:
 
     def _flush(self) -> None:
         with closing(redis.Redis.from_url(self.site.servers.valkey_url)) as client:
+            assert client.dbsize() > 0, "there was nothing to wipe"
             client.flushall()
 
     def deafen(self, seconds: float) -> Strike:

@@ -4,7 +4,7 @@
 rate, everything is then accepted and delivered at the full rate again. For what dies it counts from the strike, whether or not
 it has been started again when all is well; for what is held up or away it counts from the moment it is let go.
 
-While something is held up or cut off, it is watched as well: what does not need it must go on (`_watching`).
+While something is held up or cut off, it is watched as well: what does not need it must go on (watch.py).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from signal import SIGINT, SIGKILL, SIGTERM
@@ -25,29 +25,18 @@ import redis
 from config.supervisor.system import StartFailed
 from tests.faults.backoff import LONGEST_BACK_OFF_S
 from tests.faults.load import Load
+from tests.faults.recovery import Recovery, Strike
 from tests.faults.site import Site
+from tests.faults.watch import FRESH_S, FRESH_WITHOUT_PUSHES_S, LOOK_S, TAKEN_OVER_S, Watch
 
-FRESH_S = 1.5
-# Without Valkey there are no pushes: hosts find what is new by looking, about once a second.
-FRESH_WITHOUT_PUSHES_S = 4.0
 HOLD_S = 1.6  # longer than FRESH_S: an outage that began with the strike has shown itself by then
-# So many threads for each core want to run when the system starts parts under this load and has two cores to itself.
-OWN_CROWD = 2.0
-# With so many it is the other programs that decide how long anything takes: then times are told, and not judged.
-OVERRUN_CROWD = 4.0
 SETTLE_S = 1.0  # from the moment a part goes until whoever needs it has noticed
-# From the moment a worker stops in the middle of a batch until PostgreSQL has ended its session (kernel/database.py) and the
-# others deliver that batch; and from the moment a host stops until most of its devices, which wait for 3 s, are elsewhere.
-TAKEN_OVER_S = 8.0
-# … until hosts whose beats do not come back look into the mailboxes every second.
+# From the moment the layer goes deaf until hosts, whose beats do not come back, look into the mailboxes every second.
 NOTICED_S = 5.0
 # What is accepted, of what is offered, while a host is frozen or cut off: half of the devices have nothing to do with it, and a
 # third of the others wait longer than it lasts.
 WITHOUT_A_HOST = 0.5
 GIVE_UP_S = 90.0
-LOOK_S = 0.02
-HELD_UP_S = 0.3
-LEAST_WATCH_S = 1.0  # too short a time says nothing of a share
 CUT_OFF_S = 1.0
 
 NAMES = {
@@ -62,59 +51,6 @@ NAMES = {
 WITHIN = {"web": 5.0, "worker": 2.0, "beat": 2.0, "valkey": 10.0, "postgres": 10.0, "broker": 2.0}
 # What lasts is over for a client when it tries again, which its back-off decides (docs/protocol.md §4.4), up to its longest …
 AT_LAST_S = LONGEST_BACK_OFF_S + 5.0
-# … but whoever tries is not refused any more.
-REFUSED_S = 10.0
-# A send is answered, with a refusal at least, even if PostgreSQL says nothing: a POST waits 15 s for its commit and is then
-# answered 503 (`chat.sender.ANSWER_S`; that is shorter than what the committer's statements and locks may take together).
-# Before that it asks Valkey twice, at most 0.6 s each (`kernel.valkey.TIMEOUT_S`, to connect and to be answered).
-ANSWERED_S = 17.0
-
-
-@dataclass(frozen=True)
-class Strike:
-    """What can be done to the system: its kind, as the report prints it, what is promised, which parts must be ready after it.
-
-    `act` does it and answers when recovery began to count (monotonic).
-    """
-
-    what: str
-    within: float
-    parts: Sequence[str]
-    act: Callable[[], Awaitable[float]]
-
-
-@dataclass(slots=True)
-class Recovery:
-    """One strike; times on the monotonic clock.
-
-    In seconds: `recovery`; `refused` until a send was refused for the last time; `ready` until the parts said so themselves.
-    """
-
-    what: str
-    within: float
-    struck: float
-    recovered: float = math.inf
-    recovery: float = math.inf
-    refused: float = 0.0
-    slowest: float = 0.0
-    crowd: float = 0.0
-    accepted: int = 0
-    ready: float | None = None
-    # When something was last too old, and what everybody still waited for when the promised time was over.
-    stale_at: float = -math.inf
-    waited_for: str = ""
-
-    @property
-    def is_judged(self) -> bool:
-        """Whether the time says something about us, and not about what else this machine had to do."""
-        return self.crowd <= OVERRUN_CROWD
-
-    @property
-    def is_in_time(self) -> bool:
-        """Within what is promised; within more, in proportion, when other programs took a share of the cores."""
-        overrun = max(1.0, self.crowd / OWN_CROWD)
-        is_soon = self.recovery <= self.within * overrun and self.refused <= min(self.within, REFUSED_S) * overrun
-        return is_soon or not self.is_judged
 
 
 @dataclass
@@ -128,6 +64,9 @@ class Nemesis:
     is_waiting_for_parts: bool = True
     fresh_s: float = FRESH_S
     _watches: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.load)
 
     # --- what dies ---------------------------------------------------------------------------------------------------------
 
@@ -218,7 +157,7 @@ class Nemesis:
 
         async def act() -> float:
             self.site.freeze(part)
-            await self._watching(
+            await self.watch.during(
                 f"a frozen {part}",
                 seconds,
                 fresh_s=self.fresh_s if is_worker else math.inf,
@@ -249,7 +188,7 @@ class Nemesis:
 
         async def act() -> float:
             before = self.site.wires.deaf(True)
-            await self._watching("a deaf channel layer", seconds, fresh_s=FRESH_WITHOUT_PUSHES_S, after=NOTICED_S)
+            await self.watch.during("a deaf channel layer", seconds, fresh_s=FRESH_WITHOUT_PUSHES_S, after=NOTICED_S)
             dropped = self.site.wires.deaf(False) - before
             assert dropped > 0, "nothing was published"
             return time.monotonic()
@@ -262,7 +201,7 @@ class Nemesis:
         async def act() -> float:
             self.site.cut(yes=True)
             assert await asyncio.to_thread(self._is_cut_off), "the far host could still be reached"
-            await self._watching("a machine cut off", seconds, accepting=WITHOUT_A_HOST)
+            await self.watch.during("a machine cut off", seconds, accepting=WITHOUT_A_HOST)
             self.site.cut(yes=False)
             return time.monotonic()
 
@@ -293,7 +232,7 @@ class Nemesis:
             posts = [post for post in self.load.posts if struck <= post.began <= drained]
             await self._until(lambda: all(post.status is not None for post in posts), "every POST is over")
             assert any(post.status == 503 for post in posts), f"nobody was told: {posts}"
-            self._assert_answered(struck, drained)
+            self.watch.answered(struck, drained)
             return drained
 
         return Strike(f"disk full for {seconds:.0f} s", AT_LAST_S, ["postgres", "valkey"], act)
@@ -337,17 +276,17 @@ class Nemesis:
             since, stretch = began + SETTLE_S, what
             for other in meanwhile:
                 await asyncio.sleep(alone)
-                self._assert_accepting(stretch, since, time.monotonic())
+                self.watch.accepting(stretch, since, time.monotonic())
                 without = replace(other, what=f"{other.what} without {NAMES[_kind(parts[0])]}")
                 since, stretch = (await self.strike(without)).recovered, f"{what}, after {other.what}"
-            await self._watching(
+            await self.watch.during(
                 stretch,
                 max(alone, gone + seconds - time.monotonic()),
                 # Without any worker nothing is delivered.
                 fresh_s=math.inf if "worker-1" in parts else self.fresh_s,
                 after=TAKEN_OVER_S,
             )
-            self._assert_accepting(stretch, since, time.monotonic())
+            self.watch.accepting(stretch, since, time.monotonic())
             for part in parts:
                 self.site.up(part)
             self.fresh_s, self.is_waiting_for_parts = fresh, True
@@ -355,51 +294,7 @@ class Nemesis:
 
         return Strike(what, AT_LAST_S, parts, act)
 
-    async def _watching(
-        self,
-        what: str,
-        seconds: float,
-        *,
-        fresh_s: float = math.inf,
-        accepting: float = 0.0,
-        after: float | None = None,
-    ) -> None:
-        """Wait for so long. From `after` on nothing may be older than `fresh_s`, and so much of what is offered must be accepted."""
-        began = now = time.monotonic()
-        since = began + (TAKEN_OVER_S if after is None else after)
-        while now < began + seconds:
-            before, now = now, time.monotonic()
-            if now - before > HELD_UP_S:
-                # This process itself was, and the clients in it.
-                since = max(since, now + FRESH_S)
-            if now > since and (age := self.load.oldest()) > fresh_s * self._overrun(began, now):
-                assert self.load.crowd(began, now) > OVERRUN_CROWD, (
-                    f"{what}: something is {age:.1f} s old; {self.load.held_up()}"
-                )
-            await asyncio.sleep(LOOK_S)
-        if accepting and now - since >= LEAST_WATCH_S:
-            self._assert_accepting(what, since, now, accepting)
-
-    def _assert_accepting(self, what: str, since: float, until: float, share: float = 0.8) -> None:
-        """So much of what is offered is accepted meanwhile."""
-        accepted, offered = self.load.accepted_between(since, until), self.load.composed_between(since, until)
-        assert offered and accepted >= share * offered / self._overrun(since, until), (
-            f"{what}: only {accepted} of {offered} sends were accepted; {self.load.unsettled()}"
-        )
-
-    def _assert_answered(self, since: float, until: float) -> None:
-        """What was sent in this time has had an answer by now, and within what is promised."""
-        now = time.monotonic()
-        if self.load.crowd(since, now) > OVERRUN_CROWD:
-            return
-        hung = self.load.unanswered(since, until, ANSWERED_S * self._overrun(since, now))
-        assert not hung, f"{len(hung)} sends were not answered within {ANSWERED_S:.0f} s, the first of them: {hung[0]}"
-
-    def _overrun(self, since: float, until: float) -> float:
-        """How much longer things may have taken in this time because other programs took a share of the cores."""
-        return max(1.0, self.load.crowd(since, until) / OWN_CROWD)
-
-    # --- the watch -------------------------------------------------------------------------------------------------------------
+    # --- how it went -------------------------------------------------------------------------------------------------------------
 
     async def strike(self, strike: Strike) -> Recovery:
         """Do it, and wait until everything has recovered."""

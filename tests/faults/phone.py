@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import httpx
-import orjson
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSError, ws_connect
 
 from tests.faults import wire
 from tests.faults.backoff import Tries
 from tests.faults.ledger import Ack, Connection, DeviceLog, Got, Ledger, Message, Read, Receipt
+from tests.faults.line import Line
 
 ACK_S = 0.045  # §4.4: at the latest after 50 ms …
 IN_FLIGHT = 200  # of one room, on a socket
@@ -67,59 +67,6 @@ class World(Protocol):
     def posted(self, post: Post) -> None: ...
     def silent(self, silence: Silence) -> None: ...
     def arrived(self, phone: "Phone", id: str) -> None: ...
-
-
-class Line(WSListener):
-    """One socket of a phone."""
-
-    def __init__(self, phone: "Phone") -> None:
-        self.phone = phone
-        self.log: Connection | None = None
-        # The newest number that came on this socket, and the newest that was acknowledged on it.
-        self.newest = self.acked = 0
-        self.acked_at = 0.0
-        self.window = 512
-        self.drained = False
-        self.heard_at = time.monotonic()
-        # Welcomed, or over before that; over.
-        self.begun, self.over = asyncio.Event(), asyncio.Event()
-        self._transport: WSTransport | None = None
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._transport = transport
-        self.send(wire.frame("hello", token=self.phone.session["access"], client={"name": "faults", "version": "1"}))
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        self.heard_at = time.monotonic()
-        if frame.msg_type == WSMsgType.TEXT:
-            self.phone.heard(self, orjson.loads(frame.get_payload_as_memoryview()))
-        elif frame.msg_type == WSMsgType.CLOSE:
-            self.phone.hung_up(frame.get_close_code())
-            transport.disconnect()
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.begun.set()
-        self.over.set()
-
-    async def welcomed(self, seconds: float) -> bool:
-        """Wait for `welcome`, or for the end; False when neither comes."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.begun.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def send(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_disconnected:
-            self._transport.send(WSMsgType.TEXT, data)
-
-    def drop(self) -> None:
-        """Cut it off without a word, as a phone in a tunnel does."""
-        self.begun.set()
-        self.over.set()
-        if self._transport is not None:
-            self._transport.disconnect()
 
 
 class Phone:

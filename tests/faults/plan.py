@@ -4,7 +4,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tests.faults.nemesis import Nemesis, Strike
+from tests.faults.nemesis import Nemesis
+from tests.faults.recovery import Strike
 
 TWO_AT_ONCE = (
     ("worker", "valkey"),

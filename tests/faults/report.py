@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tests.faults.ledger import Violation
-from tests.faults.nemesis import Recovery
+from tests.faults.recovery import Recovery
 
 NOTES = (
     "to recover: seconds until everything is accepted and everywhere at the full rate again; from the death of what died,",

@@ -17,7 +17,8 @@ from tests import rabbitmq
 from tests.faults import plan, truth
 from tests.faults.ledger import Receipt, check, check_markers
 from tests.faults.load import Load, summary
-from tests.faults.nemesis import OVERRUN_CROWD, OWN_CROWD, Nemesis, Strike
+from tests.faults.nemesis import Nemesis
+from tests.faults.recovery import OVERRUN_CROWD, OWN_CROWD, Strike
 from tests.faults.report import Report, kinds, milliseconds
 from tests.faults.site import Site, two_machines
 

@@ -8,9 +8,11 @@ import pytest
 from chat.sender import ANSWER_S
 from kernel.valkey import TIMEOUT_S
 from tests.faults import nemesis as nemeses
-from tests.faults.nemesis import ANSWERED_S, Strike
+from tests.faults import watch as watches
 from tests.faults.phone import PATIENT_S, Post, Silence
+from tests.faults.recovery import Strike
 from tests.faults.stand_in import nemesis
+from tests.faults.watch import ANSWERED_S
 
 ALONE_S = 0.1
 
@@ -74,8 +76,8 @@ async def test_sends_that_are_refused_when_nothing_else_is_struck_are_found(step
 @pytest.fixture
 def watched(monkeypatch):
     """From the first moment on, however short the time."""
-    monkeypatch.setattr(nemeses, "TAKEN_OVER_S", 0.0)
-    monkeypatch.setattr(nemeses, "LEAST_WATCH_S", 0.0)
+    monkeypatch.setattr(watches, "TAKEN_OVER_S", 0.0)
+    monkeypatch.setattr(watches, "LEAST_WATCH_S", 0.0)
 
 
 @pytest.mark.usefixtures("watched")

@@ -341,10 +341,10 @@ async def test_who_is_being_emptied_may_be_told_to_hurry(host, registry, monkeyp
     other = asyncio.create_task(lives())
     host.start(lambda now: None)
     await asyncio.gather(*map(host.enter, crowd))
-    registry.drain(host.id, 3_600)
+    await until(lambda: registry.drain(host.id, 3_600))
     await until(lambda: sum(bool(phone.hints) for phone in crowd) == 1)
 
-    registry.drain(host.id, 0.1)
+    assert registry.drain(host.id, 0.1)
 
     await until(lambda: all(phone.hints for phone in crowd))
     other.cancel()

@@ -29,7 +29,7 @@ POST_MESSAGES: Final = 100  # messages in one POST or `send` frame
 MEMBERS: Final = 1_000  # of a room
 DEVICES: Final = 50  # live devices of a user
 BACKLOG: Final = 5_000  # sends waiting for the committer of one process
-BACKLOG_BYTES: Final = 33_554_432  # ciphertext of these: a thousand of the largest
+BACKLOG_BYTES: Final = 16_777_216  # ciphertext of these: five hundred of the largest
 COMMIT_BYTES: Final = 2_097_152  # ciphertext of one commit: its statement holds several copies of it
 WAITING_POSTS: Final = 500  # POSTs of messages waiting for their commit in one process: each holds a thread
 PENDING_ROWS: Final = 1_000_000  # deliveries waiting, in the whole system
@@ -54,7 +54,7 @@ WINDOW_FULL_S: Final = 60  # how long a window may stay full before close 4009
 # Of a socket, kept here because its client does not read; entries beyond stay in the mailbox.
 UNSENT_BYTES: Final = 32_768
 UNSENT_MOST_BYTES: Final = 1_048_576  # of answers, which are not held back: then it is hung up
-PUSHED_BYTES: Final = 393_216  # of pushed entries at a time; the rest is read from the mailbox
+PUSHED_BYTES: Final = 65_536  # of pushed entries at a time; the rest is read from the mailbox
 READ_AHEAD_BYTES: Final = 65_536  # of frames that have come and were not looked at: then no more is read
 FIRST_PAGE_ENTRIES: Final = 128  # of a page before the client has acknowledged anything on the socket
 HELLO_S: Final = 5  # from the opening of a socket to its hello

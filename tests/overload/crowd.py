@@ -86,7 +86,8 @@ class Deaf:
 
     def _send(self, head: int, data: bytes) -> None:
         mask = os.urandom(4)
-        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+        key = (mask * (len(data) // 4 + 1))[: len(data)]
+        masked = (int.from_bytes(data) ^ int.from_bytes(key)).to_bytes(len(data))
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data))
         self._socket.sendall(bytes([head]) + length + mask + masked)
 

@@ -147,8 +147,9 @@ def letterlock(directory: Path, *, web: int, workers: int, extra: dict[str, str]
     var = directory / "var"
     var.mkdir()
     ports = free_ports(web)
-    # The rates are per device and address and meant for people; the generator is one address with everybody behind it.
-    env = {"LETTERLOCK_VAR": str(var), "RATE_SCALE": "1000"} | extra
+    # The rates are per device and address and meant for people; the generator is one address with everybody behind it, and
+    # for memory opens many sockets of one device.
+    env = {"LETTERLOCK_VAR": str(var), "RATE_SCALE": "1000", "MOST_SOCKETS_PER_DEVICE": "100"} | extra
     command = [sys.executable, "manage.py", "up", "--port", str(ports[0]), "--web", str(web), "--workers", str(workers)]
     return Started(
         command,

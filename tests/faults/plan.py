@@ -30,9 +30,9 @@ class Lengths:
 
 
 FULL = Lengths(frozen=30.0, away=75.0, out=10.0, alone=3.0)
-SHORT = Lengths(frozen=5.0, away=10.0, out=4.0, alone=2.0)
+SHORT = Lengths(frozen=5.0, away=8.0, out=4.0, alone=2.0)
 # Something is struck meanwhile.
-SHORT_WITHOUT_BROKER_S = 20.0
+SHORT_WITHOUT_BROKER_S = 17.0
 
 
 def brief(nemesis: Nemesis, number: int, *, terms: bool = True) -> list[Strike]:

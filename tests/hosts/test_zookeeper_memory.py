@@ -4,6 +4,7 @@ import pytest
 
 from delivery.registry import RegistryAway, zookeeper
 from delivery.registry.zookeeper import ZooKeeperRegistry
+from delivery.registry.zookeeper_session import Node
 
 
 class Session:
@@ -11,6 +12,7 @@ class Session:
 
     def __init__(self, *away):
         self.away, self.asked, self.deleted = set(away), 0, []
+        self.words = {}
 
     def delete(self, paths):
         paths = list(paths)
@@ -22,8 +24,12 @@ class Session:
     def children(self, paths):
         return [[] for _ in paths]
 
-    def create(self, path):
-        pass
+    def create(self, path, word):
+        self.words[path] = word
+        return True
+
+    def nodes(self, paths):
+        return [Node(self.words[path], 0, 0, 0) for path in paths]
 
 
 @pytest.fixture
@@ -66,3 +72,13 @@ def test_of_a_crowd_what_was_done_is_not_asked_again(remembering):
 
     assert 0 < before < len(users)
     assert session.deleted == [f"/sent/web-1/{user}" for user in users]
+
+
+def test_who_was_sent_again_by_somebody_else_stays(remembering):
+    session = Session()
+    registry = remembering(session, ["alice", "bob"])
+    session.words["/sent/web-1/alice"] = b"of another process"
+
+    registry._tidy()
+
+    assert session.deleted == ["/sent/web-1/bob"]

@@ -98,6 +98,7 @@ def _measured(console: Console, seconds: float, windows: int) -> dict[int, list[
 
 
 def medians(windows: Sequence[Load]) -> Load:
+    """Of each figure, over the windows of one load."""
     return {name: statistics.median(window[name] for window in windows) for name in windows[0]}
 
 

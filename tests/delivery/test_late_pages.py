@@ -1,6 +1,5 @@
 """A page that was read before a block, and comes after it was answered, shows nothing that the block hides."""
 
-import asyncio
 import time
 from types import SimpleNamespace
 
@@ -58,7 +57,6 @@ async def test_a_page_that_comes_late_is_read_once_more(alice, answers, shown):
 
     await alice._page(asked)
     await alice._out.flush()
-    await asyncio.sleep(0)
 
     assert [entry["kind"] for frame in alice.told if frame["type"] == "entries" for entry in frame["entries"]] == [
         shown

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -45,8 +43,7 @@ class Server:
         """Nobody listens."""
 
 
-@contextmanager
-def connection() -> Iterator[tuple[Server, HTTPChannel, StringTransport]]:
+def connection() -> tuple[Server, HTTPChannel, StringTransport]:
     """A client's, as Twisted makes it."""
     server, transport = Server(), StringTransport(hostAddress=ADDRESS, peerAddress=ADDRESS)
     channel = HTTPChannel()
@@ -54,7 +51,7 @@ def connection() -> Iterator[tuple[Server, HTTPChannel, StringTransport]]:
     channel.factory = type("Factory", (), {"server": server, "log": lambda *_: None})()
     transport.protocol = channel
     channel.makeConnection(transport)
-    yield server, channel, transport
+    return server, channel, transport
 
 
 @pytest.fixture
@@ -69,25 +66,25 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_process_that_was_frozen_just_after_the_upgrade_writes_no_answer_among_the_frames(later):
-    with connection() as (server, channel, transport):
-        channel.dataReceived(UPGRADE)
-        request, protocol = server.connections
-        protocol.serverAccept()
-        assert transport.value().startswith(b"HTTP/1.1 101")
-        transport.clear()
+    server, channel, transport = connection()
+    channel.dataReceived(UPGRADE)
+    request, protocol = server.connections
+    protocol.serverAccept()
+    assert transport.value().startswith(b"HTTP/1.1 101")
+    transport.clear()
 
-        later(31)
-        request.check_timeouts()
+    later(31)
+    request.check_timeouts()
 
-        assert transport.value() == b""
+    assert transport.value() == b""
 
 
 def test_a_request_that_nobody_answers_still_gets_its_503(later):
-    with connection() as (server, channel, transport):
-        channel.dataReceived(b"GET /livez HTTP/1.1\r\nHost: example.org\r\n\r\n")
-        (request,) = server.connections
+    server, channel, transport = connection()
+    channel.dataReceived(b"GET /livez HTTP/1.1\r\nHost: example.org\r\n\r\n")
+    (request,) = server.connections
 
-        later(31)
-        request.check_timeouts()
+    later(31)
+    request.check_timeouts()
 
-        assert transport.value().startswith(b"HTTP/1.1 503")
+    assert transport.value().startswith(b"HTTP/1.1 503")

@@ -59,7 +59,7 @@ class Tick(bootsteps.StartStopStep):
 
 
 class FollowMap(bootsteps.StartStopStep):
-    """Has the worker read the queues that its group gets while it runs (`manage.py queues add`)."""
+    """Has the worker read the queues that its group gets while it runs (`manage.py queues add`), and its sweeper look when it can read none."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -73,9 +73,12 @@ class FollowMap(bootsteps.StartStopStep):
 
     def stop(self, parent: Any) -> None:
         """The connection is lost, or the worker ends."""
+        from delivery import sweeper
+
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            sweeper.lose_broker()
 
     def _follow(self, consumer: Any) -> None:
         from delivery import sweeper

@@ -6,7 +6,8 @@ where Valkey is away, after one short time-out.
 A queue is overdue when its oldest delivery is older than a second and was the oldest at the last look too: a queue
 that is being drained moves on by itself and is left alone. Once it had to drain, it is on duty: as long as there is work
 that nobody else takes, it looks more often and does not wait for a second look. It is on duty, too, as soon as another worker
-of its groups is gone: what that one was woken for lies there, and nobody else is woken.
+of its groups is gone: what that one was woken for lies there, and nobody else is woken; and as soon as its own worker has lost
+the broker, and with it perhaps what it was to be woken for.
 
 It looks at all worker groups. Its own it drains as above; those of others only if none of their workers lives, or what waits
 has not moved for longer: a little at each turn, so that a group without workers is late and its messages are not lost.
@@ -121,6 +122,11 @@ class Sweeper(threading.Thread):
             wake.clear(group)
         return bool(fewer)
 
+    def lose_broker(self) -> None:
+        """Look at the next turn, and be on duty. May be called from any thread."""
+        self._duty_until = time.monotonic() + DUTY_S
+        self._next_look = 0.0
+
     def sweep(self) -> list[int]:
         """One look; answers the groups that had to be drained."""
         on_duty = self.is_on_duty
@@ -209,6 +215,12 @@ _sweeper: Sweeper | None = None
 def queues() -> list[str]:
     """The queues that this process should read, as its sweeper saw them last; empty before its first look."""
     return _sweeper.queues if _sweeper is not None else []
+
+
+def lose_broker() -> None:
+    """This process's connection to the broker is gone."""
+    if _sweeper is not None:
+        _sweeper.lose_broker()
 
 
 def start(groups: Sequence[int] = (0,)) -> Sweeper:

@@ -138,6 +138,14 @@ class RabbitMQ:
         """Send a signal; what dies of it is started again."""
         self.parts[name].signal(number)
 
+    def freeze(self, name: str) -> None:
+        """SIGSTOP, with all that the node has started."""
+        self.parts[name].signal(signal.SIGSTOP, tree=True)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.parts[name].signal(signal.SIGCONT, tree=True)
+
     def stop_part(self, name: str) -> None:
         """End it and keep it down."""
         self._watch.end([self.parts[name]], STOP_S)

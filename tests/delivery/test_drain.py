@@ -2,6 +2,7 @@
 
 import threading
 import time
+from unittest.mock import Mock
 from uuid import UUID
 
 import psycopg2
@@ -10,7 +11,9 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from chat import rooms
+from config.celery import FollowMap
 from delivery import drain
+from delivery import sweeper as sweepers
 from delivery.drainer import Drainer
 from delivery.models import BlockCopy, Pending, Queue, Slot
 from delivery.pending import backlog
@@ -582,6 +585,25 @@ class TestTheSweeper:
         assert sweeper.sweep() == [0]
         assert mailbox(bob.id).messages == ids
         assert not sweeper.has_lost_a_peer()
+
+    def test_nor_when_the_broker_is_lost(self, sweeper, lane, bob, room):
+        ids = sent(lane, message(room))
+        self.overdue()
+        sweeper.lose_broker()
+
+        assert sweeper.is_on_duty
+        assert sweeper.sweep() == [0]
+        assert mailbox(bob.id).messages == ids
+
+    def test_its_worker_tells_it_that(self, sweeper, monkeypatch):
+        monkeypatch.setattr(sweepers, "_sweeper", sweeper)
+        consumer = Mock()
+        step = FollowMap(consumer)
+
+        step.start(consumer)
+        assert not sweeper.is_on_duty
+        step.stop(consumer)
+        assert sweeper.is_on_duty
 
     def test_nor_for_its_next_look_however_dear_looks_are(self, sweeper, lane, bob, room):
         """A snapshot is held open: each look walks what was delivered since."""

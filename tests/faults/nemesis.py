@@ -25,8 +25,9 @@ import redis
 from config.supervisor.system import StartFailed
 from tests.faults.backoff import LONGEST_BACK_OFF_S
 from tests.faults.load import Load
+from tests.faults.phone import Post
 from tests.faults.recovery import Recovery, Strike
-from tests.faults.site import Site
+from tests.faults.site import SERVERS, Site
 from tests.faults.watch import FRESH_S, FRESH_WITHOUT_PUSHES_S, LOOK_S, TAKEN_OVER_S, Watch
 
 HOLD_S = 1.6  # longer than FRESH_S: an outage that began with the strike has shown itself by then
@@ -49,6 +50,15 @@ NAMES = {
 }
 # What is promised, in seconds (docs/faults.md). Of several at once, the longest.
 WITHIN = {"web": 5.0, "worker": 2.0, "beat": 2.0, "valkey": 10.0, "postgres": 10.0, "broker": 2.0}
+# While such a part is frozen: how old anything may become, and what of the sends must be accepted. PostgreSQL's word is needed for all.
+WHILE_FROZEN = {
+    "web": (math.inf, WITHOUT_A_HOST),
+    "worker": (FRESH_S, 0.8),
+    "beat": (FRESH_S, 0.8),
+    "valkey": (FRESH_WITHOUT_PUSHES_S, 0.8),
+    "postgres": (math.inf, 0.0),
+    "broker": (FRESH_S, 0.8),
+}
 # What lasts is over for a client when it tries again, which its back-off decides (docs/protocol.md §4.4), up to its longest …
 AT_LAST_S = LONGEST_BACK_OFF_S + 5.0
 
@@ -152,19 +162,19 @@ class Nemesis:
     # --- what is held up, cut off or wrong ------------------------------------------------------------------------------------
 
     def freeze(self, part: str, seconds: float) -> Strike:
-        """SIGSTOP, and SIGCONT after a while: what it then goes on with is stale."""
-        is_worker = _kind(part) == "worker"
+        """SIGSTOP, and SIGCONT after a while: what it then goes on with is stale. Until then it takes connections, and says nothing."""
+        fresh, accepting = WHILE_FROZEN[_kind(part)]
 
         async def act() -> float:
+            struck = time.monotonic()
             self.site.freeze(part)
-            await self.watch.during(
-                f"a frozen {part}",
-                seconds,
-                fresh_s=self.fresh_s if is_worker else math.inf,
-                accepting=0.8 if is_worker else WITHOUT_A_HOST,
-            )
+            await self.watch.during(f"a frozen {part}", seconds, fresh_s=max(fresh, self.fresh_s), accepting=accepting)
             self.site.thaw(part)
-            return time.monotonic()
+            thawed = time.monotonic()
+            if part in SERVERS:
+                await self._every_post_over(struck, thawed)
+                self.watch.answered(struck, thawed)
+            return thawed
 
         return Strike(f"SIGSTOP {seconds:.0f} s {_kinds([part])}", AT_LAST_S, [part], act)
 
@@ -229,13 +239,18 @@ class Nemesis:
             await asyncio.sleep(seconds)
             disk.drain()
             drained = time.monotonic()
-            posts = [post for post in self.load.posts if struck <= post.began <= drained]
-            await self._until(lambda: all(post.status is not None for post in posts), "every POST is over")
+            posts = await self._every_post_over(struck, drained)
             assert any(post.status == 503 for post in posts), f"nobody was told: {posts}"
             self.watch.answered(struck, drained)
             return drained
 
         return Strike(f"disk full for {seconds:.0f} s", AT_LAST_S, ["postgres", "valkey"], act)
+
+    async def _every_post_over(self, since: float, until: float) -> list[Post]:
+        """Those that began in this time, with what became of them."""
+        posts = [post for post in self.load.posts if since <= post.began <= until]
+        await self._until(lambda: all(post.status is not None for post in posts), "every POST is over")
+        return posts
 
     def set_clock(self, seconds: float) -> Strike:
         """The far machine's clock is ten minutes off for a while, to either side; its host also starts with it. It jumps there and back."""
@@ -327,8 +342,11 @@ class Nemesis:
         return recovery
 
     async def _look(self, recovery: Recovery) -> None:
-        """Note when something was last too old, and how old."""
+        """Note when something was last too old, and how old; and how long nobody looked."""
+        now = time.monotonic()
         while True:
+            before, now = now, time.monotonic()
+            recovery.held_up = max(recovery.held_up, now - before)
             oldest = self.load.oldest()
             recovery.slowest = max(recovery.slowest, oldest)
             if oldest > self.fresh_s:

@@ -376,6 +376,7 @@ class Phone:
                 continue
             post, failure = None, ""
             try:
+                self._posting = (f"refreshing before a POST, after {self._posting[0]}", time.monotonic())
                 await self.refresh_if_due()
                 post = Post(time.monotonic())
                 self.world.posting(post)

@@ -87,7 +87,12 @@ def lasting(nemesis: Nemesis, number: int, lengths: Lengths) -> list[Strike]:
 
 def in_full(nemesis: Nemesis, number: int) -> list[Strike]:
     """A round of a full run: every kind once, in any order."""
-    strikes = [*brief(nemesis, number), *lasting(nemesis, number, FULL)]
+    servers = [part for part in ("beat", "valkey", "postgres", "broker") if part in nemesis.site.parts]
+    strikes = [
+        *brief(nemesis, number),
+        *lasting(nemesis, number, FULL),
+        *(nemesis.freeze(part, FULL.frozen) for part in servers),
+    ]
     random.shuffle(strikes)
     return strikes
 

@@ -29,7 +29,8 @@ class Strike:
 class Recovery:
     """One strike; times on the monotonic clock.
 
-    In seconds: `recovery`; `refused` until a send was refused for the last time; `ready` until the parts said so themselves.
+    In seconds: `recovery`; `refused` until a send was refused for the last time; `ready` until the parts said so themselves;
+    `held_up`, the longest that this process, with all clients in it, did nothing.
     """
 
     what: str
@@ -39,6 +40,7 @@ class Recovery:
     recovery: float = math.inf
     refused: float = 0.0
     slowest: float = 0.0
+    held_up: float = 0.0
     crowd: float = 0.0
     accepted: int = 0
     ready: float | None = None

@@ -83,13 +83,11 @@ class Site:
     def freeze(self, part: str) -> None:
         """SIGSTOP."""
         system, name = self._places[part]
-        assert isinstance(system, System)
         system.freeze(name)
 
     def thaw(self, part: str) -> None:
         """SIGCONT."""
         system, name = self._places[part]
-        assert isinstance(system, System)
         system.thaw(name)
 
     def wait_ready(self, part: str, seconds: float) -> None:

@@ -91,19 +91,38 @@ async def test_what_goes_on_while_a_part_is_frozen_is_found_when_it_does_not():
         await made.strike(made.freeze("web-1", ALONE_S))
 
 
-@pytest.mark.usefixtures("watched")
-async def test_a_frozen_worker_holds_up_nobody_and_a_frozen_host_its_own(monkeypatch):
-    made = nemesis()
-    monkeypatch.setattr(made.load, "oldest", lambda: 9.0 if made.site.is_frozen else 0.0)
+@pytest.fixture
+def stuck(monkeypatch, watched):
+    """While anything is frozen, something is nine seconds old."""
+    made = nemesis("broker")
     made.site.is_frozen = False
+    monkeypatch.setattr(made.load, "oldest", lambda: 9.0 if made.site.is_frozen else 0.0)
     monkeypatch.setattr(made.site, "freeze", lambda part: setattr(made.site, "is_frozen", True))
     monkeypatch.setattr(made.site, "thaw", lambda part: setattr(made.site, "is_frozen", False))
+    return made
 
-    went = await made.strike(made.freeze("web-1", ALONE_S))
+
+@pytest.mark.parametrize("part", ["web-1", "postgres"])
+async def test_a_frozen_host_holds_up_its_own_and_a_frozen_database_all(stuck, part):
+    went = await stuck.strike(stuck.freeze(part, ALONE_S))
     assert (went.recovery, went.slowest) == (0.0, 9.0)
 
-    with pytest.raises(AssertionError, match="a frozen worker-1: something is"):
-        await made.strike(made.freeze("worker-1", ALONE_S))
+
+@pytest.mark.parametrize("part", ["worker-1", "beat", "valkey", "broker"])
+async def test_whatever_else_is_frozen_holds_up_nobody(stuck, part):
+    with pytest.raises(AssertionError, match=f"a frozen {part}: something is"):
+        await stuck.strike(stuck.freeze(part, ALONE_S))
+
+
+@pytest.mark.usefixtures("watched")
+async def test_with_a_frozen_database_every_post_must_be_answered_in_time():
+    made = nemesis()
+    made.load.posts = [Post(time.monotonic() + ALONE_S / 2, seconds=16.0, status=503)]
+    await made.strike(made.freeze("postgres", ALONE_S))
+
+    made.load.posts = [Post(time.monotonic() + ALONE_S / 2, seconds=18.0, status=503)]
+    with pytest.raises(AssertionError, match="1 sends were not answered within 17 s"):
+        await made.strike(made.freeze("postgres", ALONE_S))
 
 
 async def test_a_death_that_nobody_noticed_has_recovered_at_once_however_long_the_restart_takes(monkeypatch):

@@ -5,9 +5,15 @@ from collections import Counter
 import pytest
 
 from tests.faults import plan
+from tests.faults.nemesis import NAMES
 from tests.faults.stand_in import nemesis
 
 PROFILES = pytest.mark.parametrize("more", [(), ("broker",)], ids=["embedded", "rabbitmq"])
+
+
+def frozen(*more):
+    """How the parts are called that a full round freezes."""
+    return {"a web process", "a worker", "beat", "Valkey", "PostgreSQL", *(NAMES[part] for part in more)}
 
 
 @PROFILES
@@ -15,7 +21,7 @@ def test_in_a_full_round_each_kind_strikes_once(more):
     kinds = Counter(strike.what for strike in plan.in_full(nemesis(*more), 0))
     assert set(kinds.values()) == {1}
     # By themselves: broker and beat are there.
-    assert {"SIGSTOP 30 s a web process", "SIGSTOP 30 s a worker"} < kinds.keys()
+    assert {f"SIGSTOP 30 s {part}" for part in frozen(*more)} < kinds.keys()
 
 
 def test_the_short_run_freezes_both_while_the_broker_is_there():
@@ -27,8 +33,7 @@ def test_the_short_run_freezes_both_while_the_broker_is_there():
 def test_strikes_are_chosen_by_a_part_of_their_name(more):
     strikes = plan.in_full(nemesis(*more), 0)
     assert {strike.what for strike in plan.only(strikes, "SIGSTOP")} == {
-        "SIGSTOP 30 s a web process",
-        "SIGSTOP 30 s a worker",
+        f"SIGSTOP 30 s {part}" for part in frozen(*more)
     }
     assert plan.only(strikes, "") == strikes
 

@@ -173,7 +173,8 @@ class Nemesis:
             thawed = time.monotonic()
             if part in SERVERS:
                 await self._every_post_over(struck, thawed)
-                self.watch.answered(struck, thawed)
+                # Over a socket there is no answer before PostgreSQL's; devices give up after a while, and repeat elsewhere.
+                self.watch.answered(struck, thawed, over_sockets=part != "postgres")
             return thawed
 
         return Strike(f"SIGSTOP {seconds:.0f} s {_kinds([part])}", AT_LAST_S, [part], act)

@@ -118,6 +118,7 @@ async def test_whatever_else_is_frozen_holds_up_nobody(stuck, part):
 async def test_with_a_frozen_database_every_post_must_be_answered_in_time():
     made = nemesis()
     made.load.posts = [Post(time.monotonic() + ALONE_S / 2, seconds=16.0, status=503)]
+    made.load.silences = [Silence(time.monotonic() + ALONE_S / 2, PATIENT_S)]
     await made.strike(made.freeze("postgres", ALONE_S))
 
     made.load.posts = [Post(time.monotonic() + ALONE_S / 2, seconds=18.0, status=503)]

@@ -25,7 +25,7 @@ from kernel import metrics, rates
 from kernel.database import Cursor
 from kernel.entries import Entry
 from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
-from kernel.limits import HELLO_S, TYPING_S, WINDOW
+from kernel.limits import HELLO_S, TYPING_S, WELCOME_S, WINDOW
 from messages import log
 
 logger = logging.getLogger(__name__)
@@ -105,9 +105,14 @@ class SocketConsumer(Lane):
             frame = frames.decode(event.get("text") or event.get("bytes") or "")
             if not isinstance(frame, frames.Hello):
                 raise MalformedFrame("hello comes first")
-            return await self._welcome(frame)
+            # PostgreSQL may take a connection, or have one, and say nothing at all.
+            async with asyncio.timeout(WELCOME_S):
+                return await self._welcome(frame)
         except MalformedFrame:
             return await self._end(CloseCode.MALFORMED)
+        except TimeoutError:
+            self._out.refuse(Unavailable(retry_after=1), None)
+            return await self._end(CloseCode.RESTART)
         except Refused as refused:
             self._out.refuse(refused.error, refused.ref)
             return await self._end(CloseCode.MALFORMED)

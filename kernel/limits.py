@@ -58,6 +58,7 @@ PUSHED_BYTES: Final = 65_536  # of pushed entries at a time; the rest is read fr
 READ_AHEAD_BYTES: Final = 65_536  # of frames that have come and were not looked at: then no more is read
 FIRST_PAGE_ENTRIES: Final = 128  # of a page before the client has acknowledged anything on the socket
 HELLO_S: Final = 5  # from the opening of a socket to its hello
+WELCOME_S: Final = 10  # from hello to welcome; else it is closed (1012)
 UNAUTHENTICATED_SOCKETS: Final = 100  # waiting for hello, per address and process
 SOCKETS: Final = 20_000  # of one process; the setting MOST_SOCKETS says otherwise
 SOCKETS_PER_ADDRESS: Final = 5_000  # the same from one address; MOST_SOCKETS_PER_ADDRESS
@@ -127,6 +128,7 @@ def table() -> dict[str, Any]:
         "unsent_most_bytes": UNSENT_MOST_BYTES,
         "read_ahead_bytes": READ_AHEAD_BYTES,
         "hello_s": HELLO_S,
+        "welcome_s": WELCOME_S,
         "unauthenticated_sockets": UNAUTHENTICATED_SOCKETS,
         "sockets": SOCKETS,
         "sockets_per_address": SOCKETS_PER_ADDRESS,

@@ -1,11 +1,15 @@
 """`/healthz` and `/readyz` tell the truth (docs/operations.md)."""
 
+import asyncio
 import signal
+import time
 
 import httpx
 import pytest
 
-from tests.cast import until
+from delivery.frames import CloseCode
+from kernel.limits import WELCOME_S
+from tests.cast import Cast, until
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,30 @@ async def test_with_a_frozen_database_it_answers_all_the_same(alone):
 
     assert status == 503
     await until(lambda: asked(alone)[0] == 200)
+
+
+async def test_with_a_frozen_database_a_socket_is_closed_in_time_and_a_post_is_answered(alone):
+    async with Cast(alone.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        room = await alice.direct_room(bob)
+        alone.freeze("postgres")
+        try:
+            began = time.monotonic()
+            async with alice.phone.opened() as socket, asyncio.TaskGroup() as tasks:
+                posted = tasks.create_task(
+                    alice.phone.http.post(
+                        "messages", json={"messages": [alice.phone.message(room, b"hello")]}, timeout=20
+                    )
+                )
+                await socket.send("hello", token=alice.phone.access, client={"name": "held up", "version": "1"})
+                assert await socket.closed(patience_s=WELCOME_S + 5) == CloseCode.RESTART
+                assert time.monotonic() - began < WELCOME_S + 2
+            # As a whole, or the message for itself.
+            assert "unavailable" in posted.result().text
+        finally:
+            alone.thaw("postgres")
+        async with alice.phone.socket():
+            pass
 
 
 def test_an_error_is_answered_without_its_cause(alone):

@@ -45,7 +45,7 @@ else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
 
-faults: $(VENV)/dev.stamp  ## Every kind of strike under load, 20 times on both profiles, and 2 000 sockets that never read; 3½ hours. ROUNDS=1 takes a quarter of an hour. ONLY=SIGSTOP: the strikes with that in their name
+faults: $(VENV)/dev.stamp  ## Every kind of strike under load, 20 times on both profiles, and 2 000 sockets that never read; 5 hours. ROUNDS=1 takes 17 minutes. ONLY=SIGSTOP: the strikes with that in their name
 	@FAULT_ROUNDS=$(or $(ROUNDS),20) FAULT_ONLY="$(ONLY)" $(BIN)/python -m pytest $(if $(ONLY),tests/faults/test_faults.py,tests/overload/test_memory.py tests/faults) $(ARGS)
 
 check: $(VENV)/dev.stamp  ## Lint, types, import contracts, settings, migrations

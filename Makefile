@@ -93,7 +93,7 @@ bench-crypto: $(VENV)/dev.stamp  ## What sealing costs the Python client
 bench-browser: $(VENV)/dev.stamp  ## The same in a browser, with Debian's Chromium
 	@$(BIN)/python -m bench.browser $(ARGS)
 
-bench-model: $(VENV)/dev.stamp  ## Measure what the model is fed with, and how far it is to be trusted; 3 minutes on a quiet machine
+bench-model: $(VENV)/dev.stamp  ## Measure what the model is fed with, and how far it is to be trusted; 8 minutes on a quiet machine
 	@$(BIN)/python -m bench.calibrate $(ARGS)
 
 bench-wakes: $(VENV)/dev.stamp  ## How many tasks go through the broker, by load; 3 minutes

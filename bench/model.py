@@ -33,8 +33,10 @@ BACKGROUND_S = 0.05
 SWITCH_S = 0.005
 # Who gets the interpreter next.
 FIRST, LOOP, COMMITTER = 0, 1, 2
-# Round trips of a commit.
+# Round trips of a commit; a drain has as many or a few more.
 STATEMENTS = 3
+# Processes and threads that are woken, one after the other, on the way from a commit to a drain, and from that to a host.
+WAKES = 3
 # After so long a sleep a process is two thirds cold.
 COLD_S = 0.004
 
@@ -47,6 +49,8 @@ class Costs:
 
     `cold`: by how much a cycle is dearer, as a share of it, when its process has slept long before (caches, wake-ups).
     `wait`: what a commit takes beside CPU (the disk). `idle`: cores that are busy without any message.
+    `aside`: the share of all this that is done after a message has gone on and that it need not wait for, though others do: answers to
+    senders, receipts, the end of a transaction, a task's bookkeeping.
     `spread`: how unevenly the machine works, as the standard deviation of the logarithm of its slowness, which stays for
     `stays` seconds at a time: what else runs on it, and the machine that it is a part of.
     """
@@ -64,6 +68,7 @@ class Costs:
     commit_wait: float
     drain_wait: float
     cold: float
+    aside: float
     spread: float
     stays: float
     hop: float  # on the way between processes and threads, of a message in all
@@ -113,7 +118,7 @@ class Machine:
 
     def __init__(self, world: simpy.Environment, cores: int, costs: Costs, chance: random.Random) -> None:
         self._world = world
-        self._cores = simpy.Resource(world, cores)
+        self._cores = [simpy.Resource(world, 1) for _ in range(cores)]
         self._costs, self._random = costs, chance
         self._slowness, self._until = 1.0, 0.0
         self.busy = 0.0
@@ -129,13 +134,25 @@ class Machine:
     def work(self, seconds: float) -> Step:
         """Compute for so long, in slices."""
         seconds *= self._slow()
+        core = self._core()
         while seconds > 0:
             part = min(seconds, SLICE_S)
-            with self._cores.request() as turn:
+            with core.request() as turn:
                 yield turn
                 yield self._world.timeout(part)
             self.busy += part
             seconds -= part
+
+    def _core(self) -> simpy.Resource:
+        """One that is idle; if there is none any one: who waits for a busy core is seldom moved to another that becomes idle."""
+        return next((core for core in self._cores if not core.count), self._random.choice(self._cores))
+
+    def passed(self, seconds: float) -> Step:
+        """On the way from process to process: so long when all cores are idle; and each time that one is woken, it waits for a core."""
+        for _ in range(WAKES):
+            yield self._world.timeout(seconds / WAKES)
+            with self._core().request() as turn:
+                yield turn
 
 
 class Queue:
@@ -267,8 +284,16 @@ class Model:
     def _accept(self, message: Message, host: int) -> Step:
         if self.plan.clients_here and not self.plan.apart:
             yield from self.host_machines[host].work(self.costs.client_message / 2)
-        yield from self._as_host(host, self.costs.host_message / 2)
+        yield from self._as_host(host, self._before(self.costs.host_message / 2))
         self.commits[host].put(message)
+
+    def _before(self, seconds: float) -> float:
+        """What of a step's CPU a message waits for."""
+        return seconds * (1 - self.costs.aside)
+
+    def _after(self, seconds: float) -> float:
+        """What of it comes when the message has gone on."""
+        return seconds * self.costs.aside
 
     def _as_host(self, host: int, seconds: float) -> Step:
         yield self.interpreters[host].turn(LOOP)
@@ -293,16 +318,24 @@ class Model:
             yield self.commits[host].some()
             dearer = 1 + costs.cold * coldness(self.world.now - slept)
             batch = self.commits[host].take(COMMIT_MOST)
+            own = costs.host_cycle * 0.75 * dearer
             database = costs.database_cycle / 2 * dearer + costs.database_message / 2 * len(batch)
             for _ in range(STATEMENTS):
-                yield from self._as_committer(host, costs.host_cycle * 0.75 / STATEMENTS * dearer)
-                yield from self.database_machine.work(database / STATEMENTS)
+                yield from self._as_committer(host, self._before(own) / STATEMENTS)
+                yield from self.database_machine.work(self._before(database) / STATEMENTS)
             yield self.world.timeout(costs.commit_wait)
+            self.world.process(self.database_machine.work(self._after(database)))
             yield from self._as_committer(host, 0.0)
-            yield from self.host_machines[host].work(costs.valkey_cycle / 2 * dearer)
-            yield self.world.timeout(costs.hop / 2)
-            for message in batch:
-                self.drains[message.queue].put(message)
+            self.world.process(self._wake(batch, dearer))
+            answers = self._after(costs.host_message / 2) * len(batch)
+            self.world.process(self._as_host(host, self._after(own) + answers))
+
+    def _wake(self, batch: list[Message], dearer: float) -> Step:
+        """What a commit has written is known to the workers. The next one does not wait for this."""
+        yield from self.worker_machine.work(self.costs.valkey_cycle / 2 * dearer)
+        yield from self.worker_machine.passed(self.costs.hop / 2)
+        for message in batch:
+            self.drains[message.queue].put(message)
 
     def _worker(self, queue: int) -> Step:
         costs = self.costs
@@ -311,25 +344,31 @@ class Model:
             yield self.drains[queue].some()
             dearer = 1 + costs.cold * coldness(self.world.now - slept)
             batch = self.drains[queue].take(DRAIN_MOST)
-            yield from self.worker_machine.work(costs.worker_cycle * dearer + costs.worker_message * len(batch))
+            own = costs.worker_cycle * dearer + costs.worker_message * len(batch)
             database = costs.database_cycle / 2 * dearer + costs.database_message / 2 * len(batch)
-            yield from self.database_machine.work(database)
+            for _ in range(STATEMENTS):
+                yield from self.worker_machine.work(self._before(own) / STATEMENTS)
+                yield from self.database_machine.work(self._before(database) / STATEMENTS)
             yield self.world.timeout(costs.drain_wait)
+            self.world.process(self.database_machine.work(self._after(database)))
             yield from self.worker_machine.work(costs.valkey_cycle / 2 * dearer)
             for host in {message.host for message in batch}:
                 there = [message for message in batch if message.host == host]
                 self.world.process(self._push(host, there, dearer))
+            yield from self.worker_machine.work(self._after(own))
 
     def _push(self, host: int, batch: list[Message], dearer: float) -> Step:
         costs = self.costs
-        yield self.world.timeout(costs.hop / 2)
-        yield from self._as_host(host, costs.host_cycle / 4 * dearer)
+        yield from self.host_machines[host].passed(costs.hop / 2)
+        yield from self._as_host(host, self._before(costs.host_cycle / 4 * dearer))
         for message in batch:
-            yield from self._as_host(host, costs.host_message / 2)
+            yield from self._as_host(host, self._before(costs.host_message / 2))
             if self.plan.clients_here and not self.plan.apart:
                 yield from self.host_machines[host].work(costs.client_message / 2)
             if message.came > 1.0:
                 self.outcome.latencies.append(self.world.now - message.came)
+        receipts = self._after(costs.host_message / 2) * len(batch)
+        yield from self._as_host(host, self._after(costs.host_cycle / 4 * dearer) + receipts)
 
 
 def simulate(costs: Costs, plan: Plan, seed: int = 1) -> Outcome:

@@ -111,7 +111,6 @@ class SocketConsumer(Lane):
         except MalformedFrame:
             return await self._end(CloseCode.MALFORMED)
         except TimeoutError:
-            self._out.refuse(Unavailable(retry_after=1), None)
             return await self._end(CloseCode.RESTART)
         except Refused as refused:
             self._out.refuse(refused.error, refused.ref)

@@ -190,7 +190,7 @@ def fitted(idle: Load, loads: Sequence[Load]) -> Costs:
     costs = _as_busy(costs, loads)
     with ProcessPoolExecutor() as pool:
         tried = [replace(costs, aside=aside, stays=stays) for aside in ASIDE for stays in STAYS]
-        off, costs = min(pool.map(_uneven, tried, repeat(loads)), key=lambda found: found[0])
+        _, costs = min(pool.map(_uneven, tried, repeat(loads)), key=lambda found: found[0])
     return _balanced(_uneven(_as_busy(costs, loads), loads)[1], loads)
 
 

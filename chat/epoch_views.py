@@ -234,7 +234,7 @@ class EpochKeys(APIView):
         parameters=[
             OpenApiParameter(
                 "after",
-                {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]{1,10}$"},
+                {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]{1,9}$"},
                 description="`next` of the page before",
             ),
             OpenApiParameter(

@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import daphne.server  # noqa: F401 — it chooses the reactor before anything else of Twisted does
 import pytest
 from daphne.ws_protocol import WebSocketFactory
 from twisted.internet.address import IPv4Address

@@ -110,8 +110,6 @@ class SocketConsumer(Lane):
                 return await self._welcome(frame)
         except MalformedFrame:
             return await self._end(CloseCode.MALFORMED)
-        except TimeoutError:
-            return await self._end(CloseCode.RESTART)
         except Refused as refused:
             self._out.refuse(refused.error, refused.ref)
             return await self._end(CloseCode.MALFORMED)

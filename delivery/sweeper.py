@@ -66,6 +66,8 @@ class Sweeper(threading.Thread):
         self._session = Session(f"{NAME} {self._groups[0]} {settings.PART_NAME}")
         self._drainers: dict[int, Drainer] = {}
         self._stopping = threading.Event()
+        # Its worker has lost the broker since the last look.
+        self._lost_broker = threading.Event()
         # The oldest overdue delivery of each group, and since when it has been that.
         self._heads: dict[int, tuple[int, int]] = {}
         self._since: dict[int, float] = {}
@@ -93,8 +95,10 @@ class Sweeper(threading.Thread):
         """Sweep until stopped; a database that is away is tried again at the next turn."""
         while not self._stopping.wait(self._interval_s() * random.uniform(0.8, 1.2)):
             try:
-                if not self.has_lost_a_peer() and time.monotonic() < self._next_look:
+                is_called = self.has_lost_a_peer() or self._lost_broker.is_set()
+                if not is_called and time.monotonic() < self._next_look:
                     continue
+                self._lost_broker.clear()
                 self.sweep()
                 self.look_for_queues()
                 load.flush()
@@ -125,7 +129,7 @@ class Sweeper(threading.Thread):
     def lose_broker(self) -> None:
         """Look at the next turn, and be on duty. May be called from any thread."""
         self._duty_until = time.monotonic() + DUTY_S
-        self._next_look = 0.0
+        self._lost_broker.set()
 
     def sweep(self) -> list[int]:
         """One look; answers the groups that had to be drained."""

@@ -87,11 +87,11 @@ def lasting(nemesis: Nemesis, number: int, lengths: Lengths) -> list[Strike]:
 
 def in_full(nemesis: Nemesis, number: int) -> list[Strike]:
     """A round of a full run: every kind once, in any order."""
-    servers = [part for part in ("beat", "valkey", "postgres", "broker") if part in nemesis.site.parts]
+    others = [part for part in ("beat", "valkey", "postgres", "broker") if part in nemesis.site.parts]
     strikes = [
         *brief(nemesis, number),
         *lasting(nemesis, number, FULL),
-        *(nemesis.freeze(part, FULL.frozen) for part in servers),
+        *(nemesis.freeze(part, FULL.frozen) for part in others),
     ]
     random.shuffle(strikes)
     return strikes

@@ -9,14 +9,14 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import devices, suspension
 from accounts.models import Device, SignInAttempt, Staff, User
-from kernel.admin_pages import LargeTable
+from kernel.admin_pages import CHOSEN, LargeTable, counted
 
 admin.site.register(Staff, UserAdmin)
 
@@ -32,6 +32,7 @@ def as_uuid(term: str) -> UUID | None:
 class ReadOnly(LargeTable):
     """Shown, never edited: changes go through actions."""
 
+    # No offer to choose the whole table (config/templates/admin/actions.html).
     actions_selection_counter = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -65,9 +66,12 @@ class Users(ReadOnly):
         return format_html('<a href="{}">Devices</a>', address)
 
     @admin.action(description="Suspend: no sign-in, no sending, sockets close", permissions=["change"])
-    def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    def suspend(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         """What the users have received stays theirs, and so do their devices."""
+        if "confirmed" not in request.POST:
+            return self.are_you_sure(request, "suspend", queryset[:CHOSEN])
         self._change(request, queryset, suspension.suspend, "Suspended")
+        return None
 
     @admin.action(description="Restore: lift a suspension", permissions=["change"])
     def restore(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -76,12 +80,12 @@ class Users(ReadOnly):
 
     def _change(self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[UUID], bool], done: str) -> None:
         changed = 0
-        for user in queryset:
+        for user in queryset[:CHOSEN]:
             with transaction.atomic():
                 if act(user.pk):
                     self.log_change(request, user, f"{done}.")
                     changed += 1
-        self.message_user(request, f"{done} {changed} users.")
+        self.message_user(request, f"{done} {counted(changed, 'user')}.")
 
 
 @admin.register(Device)
@@ -107,13 +111,16 @@ class Devices(ReadOnly):
         return queryset.filter(user__username=search_term.strip().lower()), False
 
     @admin.action(description="Revoke: signed out for good", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Device]) -> HttpResponse | None:
         """Refused at once here, within two seconds everywhere; sockets close."""
-        live = list(queryset.filter(revoked_at=None))
+        if "confirmed" not in request.POST:
+            return self.are_you_sure(request, "revoke", queryset[:CHOSEN])
+        live = list(queryset.filter(revoked_at=None)[:CHOSEN])
         for device in live:
             devices.revoke(device.pk)
             self.log_change(request, device, "Revoked.")
-        self.message_user(request, f"Revoked {len(live)} devices.")
+        self.message_user(request, f"Revoked {counted(len(live), 'device')}.")
+        return None
 
 
 @admin.register(SignInAttempt)

@@ -1,5 +1,7 @@
 """Users, their devices and refresh tokens; staff accounts, which are separate (design §4)."""
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
@@ -8,6 +10,9 @@ from kernel.ids import uuid7
 
 class Staff(AbstractUser):
     """Somebody who works in the admin, with an ordinary password. Never a messaging account."""
+
+    # What `createsuperuser` asks for beside name and password: nothing, and no mail address.
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
         verbose_name = "staff member"

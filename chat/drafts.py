@@ -69,21 +69,21 @@ def parse(raw: Any, *, sender: str, now_ms: int, algs: Collection[str]) -> Draft
         raise InvalidInput(f"ciphertext does not have the form of {SEALED_ALG}", field="ciphertext")
     if "sender" in raw and raw["sender"] != sender:
         raise InvalidInput("sender is not the user of the token", field="sender")
-    recipient = raw.get("recipient", "")
-    if recipient is not None and not isinstance(recipient, str):
+    recipient = raw.get("recipient")
+    if recipient is not None and not (isinstance(recipient, str) and UUID_TEXT.fullmatch(recipient)):
         raise InvalidInput("recipient must be a lower-case UUID or null", field="recipient")
     for name in ("delivered", "read"):
         if raw.get(name, False) is not False:
             raise InvalidInput(f"{name} of a new message is false", field=name)
-    return Draft(id, room, sent_at, alg, epoch, ciphertext, recipient)
+    return Draft(id, room, sent_at, alg, epoch, ciphertext, recipient if "recipient" in raw else "")
 
 
 def decode_bytes(text: Any) -> bytes:
     """Canonical base64url without padding, 1 to 32 768 bytes."""
+    if isinstance(text, str) and len(text) > (BODY_BYTES * 4 + 2) // 3:
+        raise TooLarge(f"ciphertext has at most {BODY_BYTES} bytes", field="ciphertext")
     if not isinstance(text, str) or not BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise InvalidInput("ciphertext must be base64url without padding", field="ciphertext")
-    if len(text) > (BODY_BYTES * 4 + 2) // 3:
-        raise TooLarge(f"ciphertext has at most {BODY_BYTES} bytes", field="ciphertext")
     data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     # The last character may hold bits that are not used: only zeros are canonical.
     if len(text) % 4 and urlsafe_b64encode(data[-(len(data) % 3) :]).rstrip(b"=") != text[-(len(text) % 4) :].encode():

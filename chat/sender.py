@@ -52,8 +52,8 @@ def submit(
     return refused
 
 
-def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answered]:
-    """Send these from a request's thread; answers in the order of `messages`, after the commit.
+def post(messages: list[Any], *, user: UUID, device: UUID) -> list[Answered]:
+    """Send these from a request's thread; answers in the order of `messages`, after the commit. The list is empty afterwards.
 
     Raises `Unavailable` when this process does not take sends now, `Overloaded` when as many wait as may, `TooManyRequests` over
     the device's rate.
@@ -73,8 +73,14 @@ def post(messages: Sequence[Any], *, user: UUID, device: UUID) -> list[Answered]
         raise Overloaded(retry_after=2)
     try:
         lane = Post(len(messages))
-        for place, raw in enumerate(messages):
-            lane.take(submit(intake, [raw], user=str(user), device=str(device), lane=lane, ref=str(place)))
+        for place in range(len(messages)):
+            lane.take(
+                submit(
+                    intake, messages[place : place + 1], user=str(user), device=str(device), lane=lane, ref=str(place)
+                )
+            )
+        # What was taken counts for the bound on what waits. What was refused, up to `POST_BYTES` of it, must not wait with that.
+        messages.clear()
         return lane.wait(ANSWER_S)
     finally:
         _places.release()
@@ -118,4 +124,6 @@ def _refusal(raw: Any, error: DomainError, ref: str | None) -> Answer:
     id = drafts.id_of(raw)
     if id is not None:
         error.fields["id"] = id
+    # Where it was raised still knows `raw`, which is as long as may be.
+    error.__traceback__ = error.__context__ = None
     return Answer(id or "", ref, None, error)

@@ -82,6 +82,11 @@ class AccountCalls:
         """Whether this device has a sign-in, as far as it knows."""
         return self._session.is_signed_in
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether the server at this address has answered this device, and so knows it."""
+        return self._session.was_answered
+
     async def account(self) -> dict[str, Any]:
         """`{id, username, created_at, read_receipts}`."""
         return dict(await self._session.request("GET", "account"))

@@ -226,13 +226,18 @@ class Client(AccountCalls, RoomCalls, WritingCalls, ReadingCalls):
         self._keeper.abort()
 
     async def caught_up(self) -> None:
-        """Wait until the socket is open and everything up to now is in the store."""
+        """Wait until the socket is open and everything up to now is in the store. Raises what `stopped_by` says."""
         await self._keeper.live()
 
     @property
     def state(self) -> State:
         """How this device stands to the server."""
         return self._keeper.state
+
+    @property
+    def stopped_by(self) -> LetterlockError | None:
+        """Why this device is `STOPPED`: SignedOut, Refused (`suspended`: nothing is revoked), MailboxDiverged, …"""
+        return self._keeper.stopped_by
 
     @property
     def connects(self) -> int:

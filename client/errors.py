@@ -10,7 +10,8 @@ LetterlockError
   │           └── DevicesLag      other devices have not stored the block yet
   ├── OfflineUnblock     blocks are lifted with a connection only, under this server's rule
   ├── Unreachable        no answer: the network or the server is away
-  ├── SignedOut          this device has no valid sign-in (never had, signed out, or revoked)
+  ├── SignedOut          this device has no valid sign-in (signed out, or revoked)
+  │     └── NoDevice     nobody has ever signed in on this store
   ├── MalformedFrame     the server said something that docs/protocol.md does not know
   ├── MailboxDiverged    the server's mailbox is not the one that the local store follows
   ├── StoreInUse         another client has this store open
@@ -115,6 +116,10 @@ class Unreachable(LetterlockError):
 
 class SignedOut(LetterlockError):
     """Sign in first: this device has no valid session."""
+
+
+class NoDevice(SignedOut):
+    """Nobody has ever signed in on this store."""
 
 
 class MalformedFrame(LetterlockError):

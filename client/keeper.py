@@ -12,7 +12,7 @@ from client.errors import LetterlockError, MailboxDiverged, MalformedFrame, Refu
 from client.events import Hub, State, StateChanged
 from client.hosts import HostFinder
 from client.protocol.backoff import MOST_S, Backoff
-from client.protocol.closing import Next, next_after
+from client.protocol.closing import Next, next_after, problem_of
 from client.receiving import Gap, Receiver
 from client.sending import Sender
 from client.session import Session
@@ -43,6 +43,7 @@ class Keeper:
         self._hurry = asyncio.Event()
         self._afterwards: asyncio.Task[None] | None = None
         self.state = State.OFFLINE
+        self.stopped_by: LetterlockError | None = None
         self.connects = 0
         self.connection: Connection | None = None
 
@@ -52,20 +53,25 @@ class Keeper:
         self._on_state(state)
         self._hub.tell(StateChanged(state, reason))
 
+    def _stop(self, reason: LetterlockError) -> None:
+        self.stopped_by = reason
+        self._enter(State.STOPPED, str(reason))
+
     async def live(self) -> None:
-        """Wait until everything up to now is here. Raises SignedOut when that will not happen."""
+        """Wait until everything up to now is here. Raises why that will not happen: SignedOut, Refused (`suspended`), …"""
         await self._live.wait()
-        if self.state is State.STOPPED:
-            raise SignedOut("this device is stopped")
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled or stopped for good."""
+        self.stopped_by = None
         try:
             await self._keep_connected()
         except Exception as fault:
             # Ours, or the disk's: nobody waits for this task, so say it here.
             logger.exception("the connection is given up")
-            self._enter(State.STOPPED, repr(fault))
+            self._stop(LetterlockError(repr(fault)))
         finally:
             if self._afterwards is not None:
                 self._afterwards.cancel()
@@ -81,7 +87,7 @@ class Keeper:
             logger.info("disconnected: %r", reason)
             step = _step_after(reason)
             if step is Next.STOP:
-                self._enter(State.STOPPED, str(reason))
+                self._stop(reason)
                 return
             self._enter(State.OFFLINE, str(reason))
             # Refused twice in a row, it is not the token alone: then wait as well.
@@ -117,6 +123,9 @@ class Keeper:
                 )
                 self.connects += 1
                 await self.connection.run(token)
+        except SocketClosed as closed:
+            problem = problem_of(closed.code)
+            return Refused(problem) if problem is not None else closed, token
         except LetterlockError as error:
             return error, token
         finally:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from client.errors import LetterlockError, MailboxDiverged, Refused, SignedOut, Unreachable
+from client.errors import LetterlockError, MailboxDiverged, NoDevice, Refused, SignedOut, Unreachable
 from client.protocol.answers import SignedIn, Tokens, decode_signed_in, decode_tokens
 from client.protocol.backoff import Backoff
 from client.store import Store
@@ -34,13 +34,15 @@ class Session:
         self._clock_is_off = False
         # Whether the last request that was tried had an answer.
         self.is_reachable = True
+        # Whether the server has done what this device asked: it knows the device.
+        self.was_answered = False
         self._now: SignedIn | None = self._identity.load()
 
     @property
     def signed_in(self) -> SignedIn:
         """Who this device is. Raises SignedOut."""
         if self._now is None:
-            raise SignedOut("sign in first")
+            raise NoDevice("sign up or in first") if self._identity.owner() is None else SignedOut("sign in first")
         return self._now
 
     @property
@@ -130,7 +132,7 @@ class Session:
         except Refused:
             self.is_reachable = True
             raise
-        self.is_reachable = True
+        self.is_reachable = self.was_answered = True
         return answer
 
     async def _with_token(self, method: str, path: str, body: Any, if_match: int | None) -> Any:

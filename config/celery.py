@@ -59,7 +59,7 @@ class Tick(bootsteps.StartStopStep):
 
 
 class FollowMap(bootsteps.StartStopStep):
-    """Has the worker read the queues that its group gets while it runs (`manage.py queues add`), and its sweeper look when it can read none."""
+    """Has the worker read the queues that its group gets while it runs (`manage.py queues add`)."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -73,12 +73,9 @@ class FollowMap(bootsteps.StartStopStep):
 
     def stop(self, parent: Any) -> None:
         """The connection is lost, or the worker ends."""
-        from delivery import sweeper
-
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            sweeper.lose_broker()
 
     def _follow(self, consumer: Any) -> None:
         from delivery import sweeper
@@ -93,6 +90,28 @@ class FollowMap(bootsteps.StartStopStep):
             pass  # the worker's loop meets the same error, and connects again
 
 
+class MissBroker(bootsteps.StartStopStep):
+    """Has the worker's sweeper look at once when the broker is lost: wake-ups may have been lost with it."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._is_connected = False
+
+    def start(self, parent: Any) -> None:
+        """Called with each new connection to the broker."""
+        self._is_connected = True
+
+    def stop(self, parent: Any) -> None:
+        """The connection is lost, or the worker ends; Celery may call it more than once."""
+        from delivery import sweeper
+
+        if self._is_connected:
+            self._is_connected = False
+            sweeper.lose_broker()
+
+
 @signals.setup_logging.connect
 def leave_logs_alone(**_: Any) -> None:
     """That somebody listens here is why Celery keeps its hands off: settings.LOGGING holds for workers and beat too."""
@@ -102,4 +121,4 @@ app = Celery("letterlock", amqp=QuickAMQP, task_cls=PromptTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(Tick)
-app.steps["consumer"].add(FollowMap)
+app.steps["consumer"].update({FollowMap, MissBroker})

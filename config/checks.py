@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from chat.drafts import ALG, SEALED_ALG
+from config import env, queues
 from config.webclient import policy
 from delivery.alerts import mail, webhook
 from delivery.webpush import vapid
@@ -100,6 +101,11 @@ def one_broker_is_chosen(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessa
         found.append(Error("DATABASE_POOL_URL must begin with postgresql://.", id="letterlock.E005"))
     if urlsplit(settings.VALKEY_URL).scheme not in ("redis", "rediss", "unix"):
         found.append(Error("VALKEY_URL must begin with redis://, rediss:// or unix://.", id="letterlock.E005"))
+    brokers = queues.schemes(settings.BROKER_URL)
+    if not brokers or not (brokers <= queues.AMQP or brokers <= queues.REDIS):
+        known = "amqp:// or amqps:// (several nodes separated by semicolons), redis://, rediss:// or redis+socket://"
+        hint = None if env.is_given("BROKER_URL") else "It is not set, so it is VALKEY_URL."
+        found.append(Error(f"BROKER_URL must begin with {known}.", hint=hint, id="letterlock.E005"))
     if settings.RATE_SCALE > 10:
         found.append(
             Warning(

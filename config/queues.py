@@ -14,6 +14,8 @@ MAINTENANCE = "maintenance"
 WAKE_UP_MS = 60_000
 # After so many workers died of a task it is dropped, on every version of RabbitMQ: before 4.0 the default was never.
 DELIVERIES = 20
+AMQP = {"amqp", "amqps", "pyamqp"}
+REDIS = {"redis", "rediss", "redis+socket"}
 
 
 def nodes(url: str) -> list[str]:
@@ -21,9 +23,14 @@ def nodes(url: str) -> list[str]:
     return [node for node in url.split(";") if node]
 
 
+def schemes(url: str) -> set[str]:
+    """How the nodes are spoken to."""
+    return {urlsplit(node).scheme for node in nodes(url)}
+
+
 def is_amqp(url: str) -> bool:
     """Whether the broker is RabbitMQ; else it is Valkey or Redis."""
-    return urlsplit(nodes(url)[0]).scheme in ("amqp", "amqps", "pyamqp")
+    return bool(schemes(url) & AMQP)
 
 
 def arguments(url: str, name: str) -> dict[str, Any] | None:

@@ -26,11 +26,11 @@ SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", default="")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=f"127.0.0.1,localhost,[::1],{_public.hostname or ''}")
 
 # Without variables these point at what `manage.py up` started; if it does not run, at a port where nothing listens.
-DATABASE_URL = env.text(
+DATABASE_URL = env.url(
     "DATABASE_URL", default=_running.get("database_url", "postgresql://letterlock@127.0.0.1:1/letterlock")
 )
-VALKEY_URL = env.text("VALKEY_URL", default=_running.get("valkey_url", "redis://127.0.0.1:1/0"))
-BROKER_URL = env.text("BROKER_URL", default=_running.get("broker_url", VALKEY_URL))
+VALKEY_URL = env.url("VALKEY_URL", default=_running.get("valkey_url", "redis://127.0.0.1:1/0"))
+BROKER_URL = env.url("BROKER_URL", default=_running.get("broker_url", VALKEY_URL))
 # Messages older than this are dropped, month by month; 0 keeps them for ever.
 MESSAGE_RETENTION_DAYS = env.number("MESSAGE_RETENTION_DAYS", default=0, most=36_500)
 # Several systems may share one Valkey when each has a prefix of its own.
@@ -91,6 +91,8 @@ RATE_SCALE = env.decimal("RATE_SCALE", default=1.0, least=0.001)
 TRUST_PROXY = env.flag("TRUST_PROXY", default=HTTPS)
 
 INSTALLED_APPS = [
+    # Before the admin, some of whose templates are ours.
+    "config",
     "config.staff.apps.StaffAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -101,7 +103,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "config",
     "accounts",
     "connections",
     "messages",
@@ -187,7 +188,7 @@ SILENCED_SYSTEM_CHECKS = [] if HTTPS else ["security.W004", "security.W008", "se
 # --- database ------------------------------------------------------------------------------------------------------
 # Sessions of the message path, which live long and prepare their statements (kernel/database.py), go to PostgreSQL itself. The
 # short ones of requests may go through a pooler: opening each costs PostgreSQL more than most requests do (docs/operations.md).
-DATABASE_POOL_URL = env.text("DATABASE_POOL_URL", default="")
+DATABASE_POOL_URL = env.url("DATABASE_POOL_URL", default="")
 DATABASE_DIRECT = databases.of(DATABASE_URL)
 DATABASES = {"default": databases.of(DATABASE_POOL_URL or DATABASE_URL)}
 # A pooler gives each transaction another session, so nothing may rest in one between two.
@@ -292,7 +293,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # --- mail: alerts only; without a URL none is sent -------------------------------------------------------------------
-EMAIL_URL = env.text("EMAIL_URL", default="")
+EMAIL_URL = env.url("EMAIL_URL", default="")
 _mail = urlsplit(EMAIL_URL)
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_URL else 'dummy'}.EmailBackend"
 EMAIL_HOST = _mail.hostname or ""
@@ -304,6 +305,7 @@ EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
 EMAIL_TIMEOUT = 10
 
 # --- logs: to stderr; the supervisor keeps them ----------------------------------------------------------------------
+LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="WARNING")
 LOG_FORMAT = env.choice("LOG_FORMAT", ("plain", "json"), default="plain")
 # Python's warnings too become lines of their own kind.
 logging.captureWarnings(LOG_FORMAT == "json")
@@ -318,7 +320,7 @@ LOGGING = {
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["one_line", "hung_up"]}
     },
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # A request that is refused is the client's affair; only what breaks here is ours.
     # What kazoo tries again and again, delivery/registry says once. What httpx and httpcore tell are addresses: of push services and of
     # the webhook for abuse, which may hold a secret.

@@ -11,6 +11,7 @@ from config.webclient import page
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", page.index),
     path("sw.js", page.service_worker),
+    path("favicon.ico", page.icon),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics),

@@ -121,4 +121,5 @@ class DeadDeliveries(Shown):
         rows = list(queryset)
         for row in rows:
             self.log_change(request, row, "Tried again.")
-        self.message_user(request, f"{dead.retry([row.pk for row in rows])} deliveries wait again.")
+        retried = dead.retry([row.pk for row in rows])
+        self.message_user(request, f"{retried} {'delivery waits' if retried == 1 else 'deliveries wait'} again.")

@@ -2,19 +2,19 @@
 
 A plain ASGI application and not a Channels consumer: Channels awaits `aclose_old_connections` in a process-wide thread
 for every event (docs/adr/0003). Nothing here touches the ORM; what needs it runs in `Services`' own threads.
-Frames go out through one list per socket (delivery/outgoing.py).
+Frames go out through one list per socket (delivery/outgoing.py); what takes longer is done beside it (delivery/asides.py).
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Any
-from uuid import UUID
 
 from accounts.addresses import address_of_socket
 from delivery import blocks, doors, frames
+from delivery.asides import Asides
 from delivery.frames import CloseCode, MalformedFrame, Refused
 from delivery.host import LATE_S
 from delivery.lane import Answered, Lane
@@ -24,20 +24,15 @@ from delivery.session import Acknowledge, Close, Drained, Effect, ReadPage, Send
 from kernel import metrics, rates
 from kernel.database import Cursor
 from kernel.entries import Entry
-from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated, Unavailable
-from kernel.limits import HELLO_S, TYPING_S, WELCOME_S, WINDOW
+from kernel.errors import DomainError, Forbidden, TooManyRequests, Unauthenticated
+from kernel.limits import HELLO_S, WELCOME_S, WINDOW
 from messages import log
 
 logger = logging.getLogger(__name__)
 
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 
-# Of one socket: rooms whose reading waits to be stored, and refusals of messages that are under way.
-WAITING_READS = 1_000
-WAITING_REJECTS = 8
-
 _surroundings: Surroundings | None = None
-_tasks: set[asyncio.Task[Any]] = set()
 
 
 def bind(surroundings: Surroundings | None) -> None:
@@ -56,11 +51,6 @@ class SocketConsumer(Lane):
         self._session: Session | None = None
         # The newest number that was heard of before there was a session.
         self._heard = 0
-        self._typed: dict[str, float] = {}
-        # By room, what was read and is not stored yet, and whether somebody is at it.
-        self._reads: dict[str, frames.Read] = {}
-        self._is_reading = False
-        self._rejecting = 0
 
     async def __call__(self, scope: dict[str, Any], receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve the socket until it ends."""
@@ -127,7 +117,7 @@ class SocketConsumer(Lane):
         services = self._around.services
         user, device = services.verify(hello.token)
         self.user, self.device = str(user), str(device)
-        self._user_id, self._device_id = user, device
+        self._asides = Asides(services, self._out, user=user, device=device)
         await services.welcome(
             user=user, device=device, client_name=hello.client_name, client_version=hello.client_version
         )
@@ -190,21 +180,19 @@ class SocketConsumer(Lane):
                 try:
                     self._perform(session.acked(frame.seq))
                 except DomainError as error:
-                    self._out.refuse(error, frame.ref)
-                    self._bear()
+                    raise Refused(frame.ref, error) from error
             case frames.Hello():
                 self.hang_up(CloseCode.MALFORMED)
             case _ if wait := self._frame_rate.take(1, time.monotonic()):
-                self._out.refuse(TooManyRequests(retry_after=ceil(wait * 1000) / 1000), frame.ref)
-                self._bear()
+                raise Refused(frame.ref, TooManyRequests(retry_after=ceil(wait * 1000) / 1000))
             case frames.Ping():
                 self._out.put(frames.answer({"type": "pong"}, frame.ref))
             case frames.Typing():
-                self._typing(frame)
+                self._asides.typing(frame)
             case frames.Read():
-                self._note_read(frame)
+                self._asides.read(frame)
             case frames.Reject():
-                self._note_reject(frame)
+                self._asides.reject(frame)
 
     def _submit(self, frame: frames.Send) -> None:
         if wait := self._send_rate.take(len(frame.messages), time.monotonic()):
@@ -233,75 +221,6 @@ class SocketConsumer(Lane):
         """One more frame was refused. That costs as much as serving it, so who goes on and on is hung up."""
         if self._refused_frame_rate.take(1, time.monotonic()):
             self.hang_up(CloseCode.RATE_LIMITED)
-
-    def _typing(self, frame: frames.Typing) -> None:
-        now = time.monotonic()
-        if now - self._typed.get(frame.room, -TYPING_S) < TYPING_S:
-            return
-        if len(self._typed) > 1_000:
-            self._typed.clear()
-        self._typed[frame.room] = now
-        self._spawn(self._pass_typing(frame), frame.ref)
-
-    async def _pass_typing(self, frame: frames.Typing) -> None:
-        members = await self._around.services.members(user=self.user, room=frame.room)
-        hint = {"type": "typing", "room": frame.room, "user": self.user}
-        self._around.services.hint(members, hint, exclude_device=self._device_id)
-
-    def _note_read(self, frame: frames.Read) -> None:
-        """Of each room the furthest position counts; one after the other is stored, so that nobody fills the threads."""
-        before = self._reads.pop(frame.room, None)
-        if len(self._reads) >= WAITING_READS:
-            self._out.refuse(TooManyRequests(retry_after=1), frame.ref)
-            return
-        self._reads[frame.room] = frame if before is None or before.seq <= frame.seq else before
-        if not self._is_reading:
-            self._is_reading = True
-            self._spawn(self._store_reads())
-
-    async def _store_reads(self) -> None:
-        while self._reads and not self._out.is_closed:
-            frame = self._reads.pop(next(iter(self._reads)))
-            await self._guarded(self._read(frame), frame.ref)
-        self._is_reading = False
-
-    def _note_reject(self, frame: frames.Reject) -> None:
-        if self._rejecting >= WAITING_REJECTS:
-            self._out.refuse(TooManyRequests(retry_after=1), frame.ref)
-            self._bear()
-            return
-        self._rejecting += 1
-        self._spawn(self._reject(frame), frame.ref)
-
-    async def _read(self, frame: frames.Read) -> None:
-        await self._around.services.read(
-            user=self._user_id, device=self._device_id, room=UUID(frame.room), seq=frame.seq
-        )
-
-    async def _reject(self, frame: frames.Reject) -> None:
-        try:
-            reason = await self._around.services.reject(
-                user=self._user_id, message=UUID(frame.message), later=UUID(frame.later)
-            )
-        finally:
-            self._rejecting -= 1
-        self._out.put(frames.answer({"type": "rejected", "message": frame.message, "reason": reason}, frame.ref))
-
-    def _spawn(self, work: Coroutine[Any, Any, None], ref: str | None = None) -> None:
-        """Do this beside the socket's frames; a refusal is answered, anything else is logged and answered as 503."""
-        task = asyncio.ensure_future(self._guarded(work, ref))
-        _tasks.add(task)
-        task.add_done_callback(_tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None], ref: str | None) -> None:
-        try:
-            await work
-        except DomainError as error:
-            self._out.refuse(error, ref)
-        except Exception as error:
-            logger.warning("a frame could not be served: %s", type(error).__name__)
-            self._out.refuse(Unavailable(retry_after=1), ref)
-        await self._out.flush()
 
     # --- answers of the intake -------------------------------------------------------------------------------------------
 
@@ -371,7 +290,7 @@ class SocketConsumer(Lane):
                 case SendEntries(batch):
                     self._out.extend(frames.entries(batch))
                 case ReadPage():
-                    self._spawn(self._page(effect))
+                    self._asides.spawn(self._page(effect))
                 case Acknowledge(seq, origins):
                     self._around.acks.add(user=self.user, device=self.device, seq=seq, origins=origins)
                 case Drained(seq):

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from kernel.entries import Entry
-from kernel.errors import InvalidInput, UnknownField
+from kernel.errors import DomainError, InvalidInput, UnknownField
 from kernel.limits import FRAME_BYTES, POST_MESSAGES, REF_CHARACTERS
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -104,9 +104,9 @@ FIELDS: dict[str, frozenset[str]] = {
 
 
 class Refused(Exception):
-    """A frame of a known type with a wrong field: answered by `error`, the socket stays."""
+    """A frame that is read and not served (a wrong field, say): answered by `error`, the socket stays."""
 
-    def __init__(self, ref: str | None, error: InvalidInput) -> None:
+    def __init__(self, ref: str | None, error: DomainError) -> None:
         super().__init__(error.detail)
         self.ref = ref
         self.error = error

@@ -330,7 +330,7 @@ class Host:
 
     async def _renew(self) -> None:
         """Keep the lease; publish the routes that are missing, all of them when it had vanished."""
-        has_begun = False
+        has_begun, was_answered = False, True
         while True:
             try:
                 if not has_begun:
@@ -339,12 +339,16 @@ class Host:
                     has_begun = True
                 is_known, drain_s = await self._in_thread(self._registry.renew, self.id, self._facts_now())
                 self._drain(drain_s)
+                # What was asked without an answer may have renewed what had vanished, and then nobody says so again.
+                is_known, was_answered = is_known and was_answered, True
                 if await self._routes.renewed(is_known=is_known) or not is_known:
                     # Pushes of the time without routes went nowhere; workers may not know this host for a moment yet.
                     self._to_compare.set()
                     asyncio.get_running_loop().call_later(HOSTS_KEPT_S + 0.2, self._to_compare.set)
             except RegistryAway:
+                was_answered = False
                 logger.debug("the lease could not be renewed")
             except Exception:
+                was_answered = False
                 logger.exception("the lease could not be renewed")
             await asyncio.sleep(RENEW_S)

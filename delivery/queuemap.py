@@ -17,6 +17,7 @@ from django.db.models import F, Max
 from django.db.utils import OperationalError
 
 from delivery import wake
+from delivery.backlog import ranges
 from delivery.models import Queue, Slot
 from delivery.slots import QUEUE_NAMES, SLOTS
 from kernel.database import Cursor, number_array
@@ -115,6 +116,11 @@ def add(name: str, group: int) -> QueueLine:
     return QueueLine(name, group, False, ())
 
 
+def remove(name: str) -> QueueLine:
+    """Take an empty queue from the map; answers what it was. Raises `MapRefused`, as `move` does else."""
+    return patiently(lambda: _remove(name))
+
+
 def isolate(slot: int) -> Moved | None:
     """Give a slot a queue and a worker group of its own; None when it has them. Raises `MapRefused`, as `move` does else."""
     check_slot(slot)
@@ -137,6 +143,17 @@ def _add(name: str, group: int) -> None:
         if Queue.objects.filter(name=name).exists():
             raise MapRefused(f"{name} is there already")
         Queue.objects.create(name=name, group=group)
+
+
+def _remove(name: str) -> QueueLine:
+    with change():
+        line = read_map().queues.get(name)
+        if line is None:
+            raise MapRefused(f"there is no queue {name}")
+        if line.slots:
+            raise MapRefused(f"{name} has slots ({ranges(line.slots)}): move them to another queue first")
+        Queue.objects.filter(name=name).delete()
+        return line
 
 
 def _isolate(slot: int) -> Moved | None:

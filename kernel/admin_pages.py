@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import connection
+from django.template.response import TemplateResponse
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Any]
@@ -19,6 +20,8 @@ else:
 # Up to here rows are counted; above, PostgreSQL's own estimate will do.
 COUNTED: Final = 10_000
 PAGES: Final = 100
+# What one action takes.
+CHOSEN: Final = 100
 
 # The statistics of the table, or of its partitions: the parent's are as old as the last ANALYZE by hand.
 _ESTIMATE: Final = """
@@ -65,6 +68,11 @@ def as_uuid(term: str) -> UUID | None:
         return None
 
 
+def counted(number: int, what: str) -> str:
+    """Such as "1 user", "2 users"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 class LargeTable(_ModelAdmin):
     """The base of admins over tables that grow: newest first, estimated counts, nothing added or deleted by hand."""
 
@@ -90,6 +98,13 @@ class LargeTable(_ModelAdmin):
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         """Deleting would follow every foreign key by hand."""
         return False
+
+    def are_you_sure(
+        self, request: Any, name: str, chosen: Any, template: str = "admin/are_you_sure.html", **context: Any
+    ) -> TemplateResponse:
+        """The page that asks before the action of this name is done; what it posts has `confirmed`."""
+        context |= {"title": "Are you sure?", "opts": self.opts, "name": name, "chosen": chosen}
+        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
 
 
 class Shown(LargeTable):

@@ -35,11 +35,14 @@ from tests.web import needs
 
 # They measure, or need the machine's idle time: `make test` runs them by themselves, behind all others.
 ALONE = (
+    "tests/alerts/test_running.py::test_a_flood",
     "tests/bench/test_meter.py",
     "tests/connections/test_sync.py::test_two_thousand",
     "tests/crypto/test_cost.py",
     "tests/demo/test_demo.py::test_",
+    "tests/deploy/test_gateway.py::test_after_kill_9",
     "tests/faults/test_faults.py",
+    "tests/metrics/test_backlog.py",
     "tests/metrics/test_cost.py",
     "tests/overload/test_bounds.py",
     "tests/overload/test_memory.py",

@@ -79,6 +79,11 @@ class RabbitMQ:
 
     def start(self, timeout: float = 60.0) -> None:
         """Start the name service and the node, and wait until it takes connections."""
+        self.launch()
+        self.wait_ready("broker", timeout)
+
+    def launch(self) -> None:
+        """Start both, and do not wait: it takes some seconds, in which other things can start."""
         assert not why_not(), why_not()
         epmd = ports.free()
         self._configure()
@@ -86,13 +91,6 @@ class RabbitMQ:
         self._watch.start()
         self._add("epmd", ["/bin/sh", "-c", f"exec {shutil.which('epmd')} -port {epmd}"], environment)
         self._add("broker", [str(_script())], environment)
-        self._wait_for("broker", timeout)
-
-    def _wait_for(self, name: str, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while not self.is_ready(name):
-            assert time.monotonic() < deadline, f"RabbitMQ does not come up:\n{self.parts[name].last_words()}"
-            time.sleep(0.1)
 
     def _configure(self, more: str = "") -> None:
         text = CONFIGURATION.format(port=self._port, password=self._password)

@@ -24,7 +24,9 @@ def where(desk: Desk) -> Where:
 def state(desk: Desk) -> str:
     """How the device stands to the server, in a few words."""
     waiting = len(desk.client.unsent()) + len(desk.client.connections.waiting())
-    return words.of_state(desk.client.state, waiting=waiting, reason=desk.reason)
+    stopped_by = desk.client.stopped_by
+    reason = desk.reason if stopped_by is None else words.of_error(stopped_by)
+    return words.of_state(desk.client.state, waiting=waiting, reason=reason)
 
 
 def status(desk: Desk, width: int) -> str:

@@ -63,18 +63,10 @@ async def run(place: Place, options: Namespace) -> int:
     asker = Asker()
     patience = min(options.timeout, 30.0)
     async with opened(place, options, asker, patience) as client:
-        if options.command is None:
-            return await _screen(client, place, asker)
-        asker.conflict = asker.lag = _decides(options)
-        options.place = place
-        try:
-            if options.command in accounts.COMMANDS:
-                return await accounts.COMMANDS[options.command](client, place, options)
-            _ = client.me
-            return await COMMANDS[options.command](client, options)
-        except (ChangeConflict, DevicesLag) as error:
-            complain(await _question(client, place, error))
-            return Exit.ASKS
+        status = await (_screen if options.command is None else _command)(client, place, asker, options)
+        if status == Exit.DONE and client.was_answered:
+            place.keep()
+        return status
 
 
 def opened(place: Place, options: Namespace, asker: Asker, patience: float) -> Client:
@@ -100,7 +92,24 @@ def opened(place: Place, options: Namespace, asker: Asker, patience: float) -> C
     return client(secrets.read("passphrase of this device", None))
 
 
-async def _screen(client: Client, place: Place, asker: Asker) -> int:
+async def _command(client: Client, place: Place, asker: Asker, options: Namespace) -> int:
+    asker.conflict = asker.lag = _decides(options)
+    options.place = place
+    try:
+        if options.command in accounts.COMMANDS:
+            return await accounts.COMMANDS[options.command](client, place, options)
+        _ = client.me
+        waiting = client.unsent()
+        status = await COMMANDS[options.command](client, options)
+    except (ChangeConflict, DevicesLag) as error:
+        complain(await _question(client, place, error))
+        return Exit.ASKS
+    if status is not Exit.UNREACHABLE:
+        await scripted.settle(client, waiting, options.timeout)
+    return status
+
+
+async def _screen(client: Client, place: Place, asker: Asker, options: Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongPlace("there is no terminal: name a command, such as `letterlock read` (--help lists them)")
     # Not before it is needed: a script has no use for widgets, and they take their time.

@@ -267,6 +267,7 @@ class RoomLine:
     clock: str
     badge: str = ""
     typing: bool = False
+    direct: bool = True
 
 
 def last_words(message: Message | None, unsent: Unsent | None, page: Page, *, direct: bool) -> str:

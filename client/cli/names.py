@@ -8,6 +8,7 @@ from client import Relation, Room, RoomId, SignedIn, UserId
 from client.cli.text import one_line
 
 MARK = "#"  # before a room's short id; no user name has it
+GROUP = "Group: "
 SHORT = 8
 NAME_CELLS = 32
 _ROOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -96,6 +97,11 @@ def title(others: Sequence[str], width: int = 1_000) -> str:
             return shown
     more = f" +{len(others) - 1}" if len(others) > 1 else ""
     return one_line(others[0], max(width - len(more), 1)) + more
+
+
+def room_title(others: Sequence[str], width: int = 1_000, *, direct: bool) -> str:
+    """The same in a list, where a group of two must not be taken for the direct conversation. No user name has the colon."""
+    return title(others, width) if direct else GROUP + title(others, max(width - len(GROUP), 1))
 
 
 def room_meant(text: str, rooms: Sequence[Room], names: Names, me: UserId) -> Room | None:

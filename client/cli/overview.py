@@ -79,6 +79,7 @@ class Overview:
             room.id, people(room, self._names, self._me), self._client.unread(room.id),
             last_words(message, unsent, page, direct=room.kind == "direct"), at_ms,
             words.moment(at_ms, now_ms) if at_ms else "", self._badge(room), self._is_writing(room.id),
+            room.kind == "direct",
         )  # fmt: skip
 
     def _newest_unsent(self) -> Mapping[RoomId, Unsent]:

@@ -50,6 +50,8 @@ class Place:
 
     def keep(self) -> None:
         """Remember the server of this store."""
+        if _kept_url(self.notes) == self.url:
+            return
         self.notes.touch(mode=0o600)
         self.notes.write_text(json.dumps({"url": self.url}) + "\n", encoding="utf-8")
 

@@ -8,26 +8,60 @@ import asyncio
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from client import Client, LetterlockError, Message, Refused, Room, SendRefused, Unreachable, UserId
+from client import (
+    Client,
+    LetterlockError,
+    Message,
+    MessageId,
+    Refused,
+    Room,
+    SendRefused,
+    State,
+    StateChanged,
+    Unreachable,
+    UserId,
+)
 from client.cli import banners, deeds, words
 from client.cli.deeds import NotDone
 from client.cli.model import form_of, instead
-from client.cli.names import Names, is_room_name, people, room_meant, short_id, title
+from client.cli.names import Names, is_room_name, people, room_meant, room_title, short_id, title
 from client.cli.output import Exit, Locked, as_json, complain, say
 from client.cli.place import Place
 from client.cli.text import clean, decoded, one_line
 
+SETTLE_S: Final = 5.0
+NOT_YET: Final = "not committed yet; kept on this device, it goes as soon as letterlock is connected"
+
 
 async def caught_up(client: Client, timeout_s: float) -> None:
-    """Connect and wait until everything is here. Raises SignedOut, Unreachable."""
+    """Connect and wait until everything is here. Raises SignedOut, Refused (`suspended`), Unreachable."""
     client.connect()
     try:
         async with asyncio.timeout(timeout_s):
             await client.caught_up()
     except TimeoutError as error:
         raise Unreachable("the server did not answer in time") from error
+
+
+async def settle(client: Client, waiting: Iterable[MessageId], timeout_s: float) -> None:
+    """Before a command that has connected ends: send what waited, and acknowledge what is here. What does not go is said."""
+    if client.state is not State.LIVE:
+        return
+    try:
+        async with asyncio.timeout(min(timeout_s, SETTLE_S)):
+            for message in waiting:
+                try:
+                    await client.accepted(message)
+                except SendRefused as refusal:
+                    complain(f"what waited was not sent: {words.without_commands(words.of_error(refusal))}")
+            await client.tell_stored()
+    except TimeoutError:
+        if client.unsent():
+            complain(NOT_YET)
+    except LetterlockError:
+        pass  # it is acknowledged the next time
 
 
 def names_of(client: Client, place: Place, rooms: Iterable[Room] | None = None) -> Names:
@@ -83,7 +117,7 @@ async def send(client: Client, options: Namespace) -> Exit:
         async with asyncio.timeout(options.timeout):
             accepted = await client.accepted(message)
     except TimeoutError:
-        complain("not committed yet; kept on this device, it goes as soon as letterlock is connected")
+        complain(NOT_YET)
         return Exit.UNREACHABLE
     except SendRefused:
         client.discard(message)
@@ -159,8 +193,13 @@ class Reader:
             self._client.read(message.room, message.seq)
 
     async def follow(self, after: int) -> None:
-        """Whatever comes, until interrupted. Raises SignedOut."""
-        async for event in self._client.events(after):
+        """Whatever comes, until interrupted. Raises SignedOut, Refused (`suspended`)."""
+        events = self._client.events(after)
+        if self._client.state is State.STOPPED:
+            await self._client.caught_up()  # says why
+        async for event in events:
+            if isinstance(event, StateChanged) and event.state is State.STOPPED:
+                await self._client.caught_up()
             if not isinstance(event, Message) or (self._options.room is not None and event.room not in self._rooms):
                 continue
             if event.room not in self._rooms:
@@ -175,12 +214,13 @@ class Reader:
 
 async def read(client: Client, options: Namespace) -> Exit:
     """Print what is unread and mark it as read; `--follow` goes on with what comes."""
+    status = Exit.DONE
     try:
         await caught_up(client, options.timeout)
         rooms = await client.rooms()
     except Unreachable as error:
         complain(f"{words.of_error(error)}: this is what is on this device")
-        rooms = client.known_rooms()
+        rooms, status = client.known_rooms(), Exit.UNREACHABLE
     names = names_of(client, options.place)
     if options.room is not None:
         rooms = [await room_called(client, names, options.room, offline=client.state.name != "LIVE")]
@@ -195,17 +235,18 @@ async def read(client: Client, options: Namespace) -> Exit:
         complain(f"that it was read is told later: {words.of_error(error)}")
     if options.follow:
         await reader.follow(after)
-    return Exit.LOCKED if client.keys.is_locked else Exit.DONE
+    return Exit.LOCKED if status is Exit.DONE and client.keys.is_locked else status
 
 
 async def rooms(client: Client, options: Namespace) -> Exit:
     """List the conversations."""
+    status = Exit.DONE
     try:
         await caught_up(client, options.timeout)
         found = await client.rooms()
     except Unreachable as error:
         complain(f"{words.of_error(error)}: this is what is on this device")
-        found = client.known_rooms()
+        found, status = client.known_rooms(), Exit.UNREACHABLE
     names, me = names_of(client, options.place, found), client.me.user
     for room in found:
         unread = client.unread(room.id)
@@ -215,5 +256,7 @@ async def rooms(client: Client, options: Namespace) -> Exit:
                 "members": [{"user": m.user, "username": names[m.user], "role": m.role} for m in room.members],
             }))  # fmt: skip
         else:
-            say(f"{short_id(room.id)}  {unread or '':>5}  {title(people(room, names, me))}")
-    return Exit.DONE
+            say(
+                f"{short_id(room.id)}  {unread or '':>5}  {room_title(people(room, names, me), direct=room.kind == 'direct')}"
+            )
+    return status

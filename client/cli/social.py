@@ -43,11 +43,13 @@ async def group(client: Client, options: Namespace) -> Exit:
 async def contacts(client: Client, options: Namespace) -> Exit:
     """List contacts, requests and blocks, or change one."""
     if options.deed is None:
+        status = Exit.DONE
         try:
             await caught_up(client, options.timeout)
             await _in_step(client, options)
         except Unreachable as error:
             complain(f"{words.of_error(error)}: this is what is on this device")
+            status = Exit.UNREACHABLE
         names = names_of(client, options.place)
         for relation in client.connections.list():
             if options.json:
@@ -55,7 +57,7 @@ async def contacts(client: Client, options: Namespace) -> Exit:
                 say(as_json(fields | {"blocked": relation.blocked, "blocked_by": relation.blocked_by}))
             elif relation.state != "none" or any(relation.blocks):
                 say(f"{names[relation.user]:<32}  {words.of_relation(relation)}")
-        return Exit.DONE
+        return status
     await caught_up(client, options.timeout)
     names = names_of(client, options.place)
     pressed = deeds.press(client, options.deed, names.user(options.user) or folded(options.user))

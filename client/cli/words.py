@@ -18,6 +18,7 @@ from client import (
     LetterlockError,
     MailboxDiverged,
     MalformedFrame,
+    NoDevice,
     OfflineUnblock,
     PassphraseNeeded,
     Problem,
@@ -92,6 +93,8 @@ def of_error(error: LetterlockError) -> str:
             return of_problem(problem)
         case Unreachable():
             return "the server cannot be reached, or does not answer in time"
+        case NoDevice():
+            return "there is no device in this profile yet: `sign-up` or `sign-in` make one"
         case SignedOut():
             return "this device is signed out"
         case StoreInUse():
@@ -145,7 +148,7 @@ def of_state(state: State, *, waiting: int = 0, reason: str = "") -> str:
         case State.OFFLINE:
             return f"○ offline{held}"
         case State.STOPPED:
-            return f"✗ stopped: {one_line(reason, 40) or 'signed out'}"
+            return f"✗ stopped: {one_line(reason, 50) or 'signed out'}"
 
 
 _DONE: Final[Mapping[str, str]] = {

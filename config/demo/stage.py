@@ -143,9 +143,9 @@ class Stage:
         """The address of one of the web processes."""
         return self._chance.choice(self._urls)
 
-    def devices_of(self, user: str) -> list[Device]:
-        """The devices of a user, by id."""
-        return next(self.devices[speaker] for speaker, id_ in self.users.items() if id_ == user)
+    def listeners(self, speaker: str) -> int:
+        """How many devices will have heard all that is for this one: those on stage and, of the first speaker, the late one."""
+        return len(self.devices[speaker]) + (speaker == self.speakers[0])
 
     @property
     def all_devices(self) -> list[Device]:
@@ -274,6 +274,7 @@ class Stage:
             await client.sign_in(username, self._password, device_name="new")
             await client.fetch_history()
             entries = client.mailbox(limit=10**9)
+        self._told("delivered", sum(isinstance(entry, Message) for entry in entries))
         return speaker, [_entry(entry) if isinstance(entry, Message) else Entry(entry.seq) for entry in entries]
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from config.trace import find_trace
+from config.webclient.files import present
 from kernel.admin_pages import as_uuid
 
 # Pages beside those of the models: (app, permission, name, URL).
@@ -24,8 +25,10 @@ class Site(AdminSite):
 
     site_header = site_title = "Letterlock"
     index_title = "Staff"
-    # "View site": what there is to see is the API.
-    site_url = "/api/v1/docs"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """With a "View site" that leads to the web client; where there is none, what there is to see is the API."""
+        return {**super().each_context(request), "site_url": "/" if present() else reverse("docs")}
 
     def get_urls(self) -> list[Any]:
         """With the page that follows one message."""

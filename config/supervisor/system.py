@@ -29,9 +29,11 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 # Together less than the 10 s that stopping may take.
 ASK_S = 6.0
 ASK_SERVERS_S = 2.5
+# Workers whose group has no queue any more; who stops all may have to wait for that.
+ASK_IDLE_S = 1.0
 # Of the first, for moving users from one web process to another.
 DRAIN_S = 1.5
-# How often the map is looked at for new worker groups.
+# How often the map is looked at for worker groups that come and go.
 FOLLOW_S = 1.0
 # Deaths in a row after which a start is given up.
 TRIES = 6
@@ -79,8 +81,9 @@ class System:
         self._data = data
         self._before = list(before)
         self._lock_file: int | None = None
-        # The group of each worker.
-        self._served: list[int] = []
+        # Every worker that was started, and its group; and those that were ended because their group had no queue any more.
+        self._workers: dict[str, int] = {}
+        self._idle: set[str] = set()
         self._over = threading.Event()
         # Held while workers are added, so that none is behind the back of who stops all.
         self._starting = threading.Lock()
@@ -280,14 +283,14 @@ class System:
             # On each of several machines, another one.
             host = f"{self.environment.get('HOST_NAME') or 'web'}-{number}"
             extra = {"HOST_NAME": host, "DRAIN_SECONDS": str(drain_s)}
-            extra["PUBLIC_URL"] = self.environment.get("PUBLIC_URL") or url
-            # A page that was loaded from one of them may be sent to another.
-            extra["HOST_ORIGINS"] = self.environment.get("HOST_ORIGINS") or ",".join(
-                self.urls if len(self.urls) > 1 else []
-            )
+            public = self.environment.get("PUBLIC_URL")
+            extra["PUBLIC_URL"] = public or url
+            # A page that was loaded from one of them may be sent to another; with a PUBLIC_URL, back to that.
+            others = self.urls if len(self.urls) > 1 and not public else []
+            extra["HOST_ORIGINS"] = self.environment.get("HOST_ORIGINS") or ",".join(others)
             self._program(f"web-{number}", ["manage.py", "web", "--host", self._host, "--port", str(port)], extra)
         if workers:
-            self._start_workers(self._groups())
+            self._suit_workers(self._groups())
             threading.Thread(target=self._follow_groups, name="groups", daemon=True).start()
         if beat:
             schedule = str(self.var / "run" / "beat")
@@ -313,17 +316,22 @@ class System:
             )
         )
 
-    def _start_workers(self, groups: Sequence[int]) -> None:
-        """So many workers as were asked for, of each of these groups that has none yet."""
+    def _suit_workers(self, groups: Sequence[int]) -> None:
+        """So many workers as were asked for, of each of these groups; none of a group that has no queue any more."""
         _, workers, _ = self._numbers
-        new = [group for group in groups if group not in self._served]
+        new = [group for group in groups if group not in self._workers.values()]
         for group in [group for _ in range(workers) for group in new]:
-            self._served.append(group)
-            command = ["manage.py", "worker", "--group", str(group)]
-            self._program(f"worker-{len(self._served)}", command, {}, says_ready=True)
+            name = f"worker-{len(self._workers) + 1}"
+            self._workers[name] = group
+            self._program(name, ["manage.py", "worker", "--group", str(group)], {}, says_ready=True)
+        without = {name for name, group in self._workers.items() if group not in groups}
+        for name in self._idle - without:
+            self.start_part(name)
+        self._watch.end([self.parts[name] for name in sorted(without - self._idle)], ASK_IDLE_S)
+        self._idle = without
 
     def _follow_groups(self) -> None:
-        """Give workers to the groups that come while we run (`manage.py queues add`, `isolate`)."""
+        """Suit the workers to the groups that come and go while we run (`manage.py queues add`, `isolate`, `remove`)."""
         while not self._over.wait(FOLLOW_S):
             try:
                 groups = self._groups()
@@ -331,7 +339,7 @@ class System:
                 continue  # a database that is away has no news
             with self._starting:
                 if not self._over.is_set():
-                    self._start_workers(groups)
+                    self._suit_workers(groups)
 
     def _groups(self) -> list[int]:
         """The worker groups that the queues are divided into."""

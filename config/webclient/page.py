@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
@@ -45,6 +46,14 @@ def index(request: HttpRequest) -> HttpResponseBase:
     host = request.get_host()
     csp = policy.page(host, settings.HOST_ORIGINS, is_secure=request.is_secure())
     return _answer(request, file, {"Content-Security-Policy": csp, "Permissions-Policy": policy.PERMISSIONS})
+
+
+@require_safe
+def icon(request: HttpRequest) -> HttpResponseBase:
+    """What browsers ask for beside pages that name none: the admin, the API's description."""
+    if present() is None:
+        raise Http404
+    return redirect(f"{policy.PREFIX}icons/icon-192.png")
 
 
 @require_safe

@@ -16,6 +16,9 @@ IMMUTABLE: Final = rf"^{PREFIX}(assets|workers)/[\w.-]+-[\w-]{{8}}\.\w+$"
 _ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?")
 _TRUSTED_TYPES: Final = "require-trusted-types-for 'script'; trusted-types letterlock"
 WORKER: Final = f"default-src 'none'; script-src 'self'; {_TRUSTED_TYPES}"
+# Where passwords are stretched, by WebAssembly of its own file's: with that goes no right to compile text.
+STRETCHING: Final = f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; {_TRUSTED_TYPES}"
+_STRETCHER: Final = re.compile(rf"{PREFIX}workers/argon2-[\w-]{{8}}\.js")
 SERVICE_WORKER: Final = f"default-src 'none'; script-src 'self'; connect-src 'self'; {_TRUSTED_TYPES}"
 
 # The camera reads a contact's safety code.
@@ -50,6 +53,6 @@ def is_origin(text: str) -> bool:
 def add_headers(headers: MutableMapping[str, str], path: str, url: str) -> None:
     """WhiteNoise's hook: the files of the client get a policy of their own, since workers among them take it from there."""
     if url.startswith(PREFIX):
-        headers["Content-Security-Policy"] = WORKER
+        headers["Content-Security-Policy"] = STRETCHING if _STRETCHER.fullmatch(url) else WORKER
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["X-Content-Type-Options"] = "nosniff"

@@ -13,7 +13,6 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -22,10 +21,8 @@ from django.utils.safestring import SafeString
 from accounts import devices, suspension
 from accounts.models import Device, User
 from delivery.models import AbuseAlert, AlertNotice
-from kernel.admin_pages import LargeTable, as_uuid
+from kernel.admin_pages import CHOSEN, LargeTable, as_uuid, counted
 
-# What one action takes.
-CHOSEN = 100
 # Of so many newest alerts, the clients are offered as a filter.
 CLIENTS_OF = 1_000
 
@@ -96,6 +93,7 @@ class AbuseAlerts(LargeTable):
     list_display_links = ("number",)
     list_filter = (StateFilter, ClientFilter, LastFilter)
     show_facets = admin.ShowFacets.NEVER
+    # No offer to choose the whole table (config/templates/admin/actions.html).
     actions_selection_counter = False
     search_fields = ("id",)
     search_help_text = "An alert's number; a user's, device's or last message's id; or a user's exact name."
@@ -282,16 +280,8 @@ class AbuseAlerts(LargeTable):
         """Ask first; then do it to each alert, with its log entries in one transaction."""
         alerts = list(queryset[:CHOSEN])
         if "confirmed" not in request.POST:
-            context = {
-                "title": "Are you sure?",
-                "opts": self.opts,
-                "name": name,
-                "alerts": alerts,
-                "from_page": "from_page" in request.POST,
-            }
-            return TemplateResponse(
-                request, "admin/delivery/alert_action.html", {**self.admin_site.each_context(request), **context}
-            )
+            template = "admin/delivery/alert_action.html"
+            return self.are_you_sure(request, name, alerts, template, from_page="from_page" in request.POST)
         done = acknowledged = 0
         for alert in alerts:
             with transaction.atomic():
@@ -338,7 +328,7 @@ _DONE = {"acknowledge": ("Acknowledged", "alert"), "suspend": ("Suspended", "use
 def done_text(name: str, number: int) -> str:
     """What an action has done, for whoever chose it."""
     done, what = _DONE[name]
-    return f"{done} {number} {what}{'' if number == 1 else 's'}."
+    return f"{done} {counted(number, what)}."
 
 
 def client_text(name: str, version: str) -> str:

@@ -85,16 +85,16 @@ class ZooKeeperRegistry:
         # Who tidies up behind dead hosts may have taken what a host that came back had just made.
         was_known = node is not None and node.owner == self._session.id and None not in (routes, sent)
         if node is None or not was_known:
-            self._begin(host, path, data, node)
-            if drain_s is None and facts.drain_s is not None:
-                self.drain(host, drain_s := facts.drain_s)
+            if drain is None:
+                drain_s = facts.drain_s
+            self._begin(host, path, data, node, drain_s if drain is None else None)
         elif node.data != data:
             self._session.set(path, data)
         self._tidy()
         return Renewal(was_known and bool(self._routes.get(host)), drain_s)
 
-    def _begin(self, host: str, path: str, data: bytes, old: Node | None) -> None:
-        """Register, after a first start, a lost session or a wipe."""
+    def _begin(self, host: str, path: str, data: bytes, old: Node | None, drain_s: float | None) -> None:
+        """Register, after a first start, a lost session or a wipe; `drain_s` is an order that is known no more."""
         self._is_ready = False
         self._prepare()
         self._routes.pop(host, None)
@@ -103,7 +103,15 @@ class ZooKeeperRegistry:
         self._session.delete_tree(f"/routes/{host}")
         self._session.ensure(f"/sent/{host}", f"/routes/{host}")
         self._session.set(f"/routes/{host}", b"0")
-        self._session.create(path, data)
+
+        def plan(step: Transaction) -> None:
+            step.create(path, data)
+            # Not a moment later: who finds a host registered and no order gives up emptying it.
+            if drain_s is not None:
+                step.create(f"/drains/{host}", str(drain_s).encode(), ephemeral=False)
+
+        if not self._session.together(plan):
+            raise RegistryAway  # somebody has written the same meanwhile: the next renewal sees what
 
     def leave(self, host: str) -> None:
         """See `Registry.leave`."""
@@ -301,7 +309,9 @@ class ZooKeeperRegistry:
         self._prepare()
         if not self._session.exist([f"/hosts/{host}"])[0]:
             return False
-        self._session.delete([f"/drains/{host}"])
-        if seconds is not None:
-            self._session.create(f"/drains/{host}", str(seconds).encode(), ephemeral=False)
+        path = f"/drains/{host}"
+        if seconds is None:
+            self._session.delete([path])
+        elif not self._session.set(path, (data := str(seconds).encode())):
+            self._session.create(path, data, ephemeral=False)
         return True

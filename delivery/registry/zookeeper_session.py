@@ -220,9 +220,9 @@ class Transaction:
         self.request = TransactionRequest(client)
         self._root = root
 
-    def create(self, path: str, data: bytes = b"") -> None:
-        """Make a node that ends with us."""
-        self.request.create(self._root + path, data, ephemeral=True)
+    def create(self, path: str, data: bytes = b"", *, ephemeral: bool = True) -> None:
+        """Make a node."""
+        self.request.create(self._root + path, data, ephemeral=ephemeral)
 
     def set(self, path: str, data: bytes, version: int = -1) -> None:
         """Write, if the version is still this one."""

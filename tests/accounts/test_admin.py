@@ -4,6 +4,7 @@ import secrets
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -95,12 +96,23 @@ def test_nothing_secret_is_on_a_page(staff, session):
         assert session.refresh not in text
 
 
+def test_staff_need_no_mail_address(monkeypatch):
+    name = f"staff.{secrets.token_hex(5)}"
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+
+    call_command("createsuperuser", "--no-input", "--username", name)
+
+    assert Client().login(username=name, password=PASSWORD)
+
+
 def test_staff_revoke_a_device(staff, session):
     response = staff.post(
-        "/admin/accounts/device/", {"action": "revoke", "_selected_action": [str(session.device.pk)]}, follow=True
+        "/admin/accounts/device/",
+        {"action": "revoke", "_selected_action": [str(session.device.pk)], "confirmed": "yes"},
+        follow=True,
     )
 
-    assert b"Revoked 1 devices." in response.content
+    assert b"Revoked 1 device." in response.content
     session.device.refresh_from_db()
     assert session.device.revoked_at is not None
     assert revocations.is_revoked(session.device.pk)
@@ -109,10 +121,10 @@ def test_staff_revoke_a_device(staff, session):
 
 def test_staff_suspend_and_restore_a_user(staff, session):
     for action, suspended, done in (("suspend", True, "Suspended"), ("restore", False, "Restored")):
-        form = {"action": action, "_selected_action": [str(session.user.pk)]}
-        for changed in (1, 0):
+        form = {"action": action, "_selected_action": [str(session.user.pk)], "confirmed": "yes"}
+        for changed in ("1 user", "0 users"):
             page = staff.post("/admin/accounts/user/", form, follow=True).content.decode()
-            assert f"{done} {changed} users." in page
+            assert f"{done} {changed}." in page
 
         session.user.refresh_from_db()
         assert (session.user.suspended_at is not None) is suspended

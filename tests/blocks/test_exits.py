@@ -27,6 +27,7 @@ GROUP = "members of a group see that it changes, whoever blocks whom"
 # method and path, or `frame name`, or `entry kind` → why nothing passes, or the story that shows it.
 EXITS = {
     "GET ": PUBLIC,
+    "GET favicon.ico": PUBLIC,
     "GET sw.js": PUBLIC,
     "GET healthz": PUBLIC,
     "GET readyz": PUBLIC,

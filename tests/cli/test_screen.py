@@ -4,12 +4,14 @@ import json
 import re
 from contextlib import AsyncExitStack
 
+from accounts import suspension
 from client import State
 from client.cli.keywords import key_groups
 from client.cli.tui.chat import Chat
 from client.cli.tui.lists import Transcript
 from tests.cast import until
 from tests.cli.conftest import PASSWORD, People, connected, set_clock_back, terminal
+from tests.webpush.conftest import on_record
 
 
 async def test_alice_signs_up_and_writes_to_bob(people):
@@ -47,6 +49,20 @@ async def test_alice_signs_up_and_writes_to_bob(people):
         bob.client.read(room.id, bob.client.stored)
         await screen.sees("✓✓ read")
         assert device.place.notes.stat().st_mode & 0o777 == 0o600
+
+
+async def test_alice_is_suspended_and_restored(people):
+    alice = await people.person("alice")
+    async with terminal(alice) as screen:
+        await screen.sees("● live")
+        await on_record(lambda: suspension.suspend(alice.client.me.user))
+        await screen.sees("✗ stopped: this account is suspended by the server's staff")
+        assert alice.client.is_signed_in
+
+        await on_record(lambda: suspension.restore(alice.client.me.user))
+        await until(lambda: alice.client.state is State.STOPPED)
+        while "● live" not in screen.text:  # a process hears of it within two seconds
+            await screen.says("/connect")
 
 
 async def test_alice_signs_in_and_finds_what_was_said(people):
@@ -276,7 +292,7 @@ async def test_a_group_from_its_beginning_to_its_end(people):
     async with terminal(alice) as screen:
         await screen.sees("● live")
         await screen.says(f"/group {bob.name} {carol.name}")
-        await screen.sees("3 people #")
+        await screen.sees("3 people #", "Group: ")
         await screen.says(f"/add {dave.name}")
         await screen.sees("4 people #", f"you added {dave.name}")
         await screen.says(f"/role {bob.name} admin")

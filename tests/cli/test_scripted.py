@@ -5,15 +5,20 @@ import json
 import os
 import secrets
 import signal
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from client import FLOOR, Client
+from accounts import suspension
+from client import FLOOR, Client, Refused, State
+from client.cli.names import Names
 from client.cli.place import find
+from client.cli.scripted import Reader
 from config.supervisor.system import CHECKOUT
 from tests.cast import until
 from tests.cli.conftest import PASSWORD
+from tests.webpush.conftest import on_record
 
 LETTERLOCK = CHECKOUT / "letterlock"
 
@@ -79,6 +84,21 @@ async def two(system, tmp_path):
     return await asyncio.gather(*(signed_up(system.url, tmp_path, name) for name in ("alice", "bob")))
 
 
+def device_of(shell: Shell) -> Client:
+    """The device of somebody's shell, at hand."""
+    return Client(shell.url, shell.home / "data" / "letterlock" / "default" / "device.db")
+
+
+async def receipts_of(shell: Shell) -> set[str]:
+    """What others have said of the only message on somebody's device."""
+    async with device_of(shell) as client:
+        (room,) = await client.rooms()
+        await client.fetch_receipts(room.id)
+        await client.fetch()
+        (message,) = client.messages(room.id)
+        return set(client.receipts(message.id).values())
+
+
 def objects(output: str) -> list[dict]:
     return [json.loads(line) for line in output.splitlines()]
 
@@ -100,12 +120,14 @@ async def test_what_was_read_is_told_at_once(two):
     (alice, alices), (bob, bobs) = two
     await alice.runs("send", bobs, "hello")
     await bob.runs("read")
-    async with Client(alice.url, alice.home / "data" / "letterlock" / "default" / "device.db") as client:
-        (room,) = await client.rooms()
-        await client.fetch_receipts(room.id)
-        await client.fetch()
-        (message,) = client.messages(room.id)
-        assert set(client.receipts(message.id).values()) == {"read"}
+    assert await receipts_of(alice) == {"read"}
+
+
+async def test_what_is_here_is_acknowledged_at_once(two):
+    (alice, _), (bob, bobs) = two
+    await alice.runs("send", bobs, "hello")
+    await bob.runs("rooms")
+    assert await receipts_of(alice) == {"delivered"}
 
 
 async def test_json_is_for_programs(two):
@@ -155,16 +177,121 @@ async def test_without_a_server_it_is_kept_and_goes_later(two):
     assert (status, err) == (4, "letterlock: kept on this device; it goes as soon as letterlock is connected\n")
     await alice.runs("send", bobs, "later", "--later")
     assert json.loads(await alice.runs("status", "--json"))["waiting"] == 2
-    assert (await alice.tries(*away, "rooms"))[0] == 0  # what is on the device
-
     await alice.runs("send", bobs, "last")
     texts = [message["text"] for message in objects(await bob.runs("read", "--json"))]
     assert texts == ["first", "in the tunnel", "later", "last"]
 
 
+@pytest.mark.parametrize("command", ["read", "rooms", "contacts"])
+async def test_whatever_connects_sends_what_waits(two, command):
+    (alice, _), (bob, bobs) = two
+    room = (await alice.runs("group", "create", bobs)).strip()  # its keys are made when somebody writes
+    await alice.runs("send", room, "in the tunnel", "--later")
+
+    await alice.runs(command)
+
+    assert json.loads(await alice.runs("status", "--json"))["waiting"] == 0
+    assert [message["text"] for message in objects(await bob.runs("read", "--json"))] == ["in the tunnel"]
+
+
+async def test_what_waited_and_is_refused_is_told(two):
+    (alice, _), (bob, bobs) = two
+    room = (await alice.runs("group", "create", bobs)).strip()
+    await alice.runs("send", room, "welcome")
+    await bob.runs("read")
+    await bob.runs("send", room, "thanks", "--later")
+    await alice.runs("group", "remove", room, bobs)
+
+    status, _, err = await bob.tries("rooms")
+
+    assert (status, err) == (
+        0,
+        "letterlock: what waited was not sent: there is no such thing, or it is not yours to see\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["read", "rooms", "contacts"])
+async def test_without_a_server_it_shows_what_is_here_and_says_so(two, command):
+    (alice, alices), (bob, bobs) = two
+    await alice.runs("contacts", "add", bobs)
+    await alice.runs("send", bobs, "hello")
+    await bob.runs("rooms")
+
+    status, out, err = await bob.tries("--url", "http://127.0.0.1:9", "--timeout", "1", command)
+
+    assert status == 4 and alices in out
+    assert err.startswith("letterlock: the server cannot be reached, or does not answer in time: this is what is on")
+
+
+async def test_another_address_is_remembered_once_it_was_good(two, system):
+    (alice, _), (_, bobs) = two
+    other = system.urls[1]
+    await alice.runs("send", bobs, "hello")
+
+    async def kept() -> str:
+        _, out, _ = await alice.tries("status", "--json", LETTERLOCK_URL="")
+        return json.loads(out)["server"]
+
+    assert await kept() == system.url
+    assert (await alice.tries("--url", "http://127.0.0.1:9", "--timeout", "1", "rooms"))[0] == 4
+    await alice.runs("--url", other, "status")
+    await alice.runs("--url", other, "send", bobs, "later", "--later")
+    assert await kept() == system.url  # it was never asked
+
+    await alice.runs("--url", other, "rooms")
+    assert await kept() == other
+    await alice.runs("--url", system.url, "devices")
+    assert await kept() == system.url
+
+
+async def test_whoever_is_suspended_is_told_so_and_stays_signed_in(two):
+    (alice, alices), (bob, bobs) = two
+    await alice.runs("send", bobs, "hello")
+    async with device_of(bob) as client:
+        user = client.me.user
+    follows = await bob.start("read", "--follow")
+    await asyncio.wait_for(follows.stdout.readline(), 30)
+    await alice.runs("send", bobs, "and on")
+    await asyncio.wait_for(follows.stdout.readline(), 30)
+    said = "letterlock: this account is suspended by the server's staff\n"
+
+    await on_record(lambda: suspension.suspend(user))
+    _, err = await asyncio.wait_for(follows.communicate(), 30)
+    assert (follows.returncode, err.decode()) == (1, said)
+    for command in (["send", alices, "hi"], ["read"], ["rooms"], ["contacts"], ["devices"]):
+        status, _, err = await bob.tries(*command)
+        assert (command, status, err) == (command, 1, said)
+
+    await on_record(lambda: suspension.restore(user))
+    await until_it_runs(bob, "send", alices, "back again")
+    assert "back again" in await alice.runs("read")
+
+
+async def test_whoever_was_suspended_just_before_following_is_told_too(two):
+    _, (bob, _) = two
+    async with device_of(bob) as client:
+        client.connect()
+        await client.caught_up()
+        await on_record(lambda: suspension.suspend(client.me.user))
+        await until(lambda: client.state is State.STOPPED, "the socket to be closed for it")
+        reader = Reader(client, [], Names(client.me, {}), Namespace(room=None, peek=True, json=False))
+        with pytest.raises(Refused, match="suspended"):
+            await asyncio.wait_for(reader.follow(client.stored), 5)
+
+
+async def until_it_runs(shell: Shell, *arguments: str) -> None:
+    """A process hears of a change in accounts within two seconds."""
+    async with asyncio.timeout(30):
+        while (await shell.tries(*arguments))[0] != 0:
+            pass
+
+
 async def test_groups(two):
     (alice, alices), (bob, bobs) = two
     room = (await alice.runs("group", "create", bobs)).strip()
+    await alice.runs("send", bobs, "to you alone")
+    titles = dict(line.split(maxsplit=1) for line in (await alice.runs("rooms")).splitlines())
+    assert titles.pop(room) == f"Group: {bobs}" and list(titles.values()) == [bobs]
     await alice.runs("send", room, "welcome")
     assert (await bob.runs("read")).endswith(f"{room} {alices}: welcome\n")
     await alice.runs("group", "role", room, bobs, "admin")
@@ -194,7 +321,7 @@ async def test_a_script_decides_nothing_that_somebody_pressed_on_the_screen(two,
     await tablet.runs("sign-in", alices, "--password-file", "-", stdin=PASSWORD)
     await alice.runs("contacts", "block", bobs)
     await tablet.runs("contacts")
-    async with Client(alice.url, tablet.home / "data" / "letterlock" / "default" / "device.db") as client:
+    async with device_of(tablet) as client:
         client.connections.unblock(bobs)  # pressed offline
     await alice.runs("contacts", "unblock", bobs)
     await alice.runs("contacts", "block", bobs)
@@ -202,7 +329,7 @@ async def test_a_script_decides_nothing_that_somebody_pressed_on_the_screen(two,
     await tablet.runs("rooms")
 
     assert (await tablet.runs("contacts")).strip().endswith("blocked by you")
-    async with Client(alice.url, tablet.home / "data" / "letterlock" / "default" / "device.db") as client:
+    async with device_of(tablet) as client:
         assert [change.action for change in client.connections.waiting()] == ["unblock"]
 
 
@@ -242,8 +369,10 @@ async def test_devices(two, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["rooms"], 3, "this device is signed out"),
-        (["send", "bob"], 3, "signed out"),
+        (["rooms"], 3, "there is no device in this profile yet: `sign-up` or `sign-in` make one"),
+        (["send", "bob", "hi"], 3, "there is no device in this profile yet"),
+        (["status"], 3, "there is no device in this profile yet"),
+        (["devices"], 3, "there is no device in this profile yet"),
         (["--profile", "../../etc", "rooms"], 2, "a profile's name"),
         (["--url", "ftp://x", "rooms"], 2, "no address of a server"),
         (["sign-in", "alice"], 2, "there is no terminal to ask for the password"),

@@ -33,7 +33,7 @@ from client import (
 )
 from client.cli import banners, keywords, place, questions, secrets, words
 from client.cli.deeds import NotDone, user_called
-from client.cli.names import Names, is_room_name, room_meant, short_id, title
+from client.cli.names import Names, is_room_name, room_meant, room_title, short_id, title
 from client.cli.output import Exit, exit_of
 from client.cli.place import WrongPlace
 from client.protocol.answers import Tokens
@@ -267,6 +267,9 @@ def test_a_title_names_as_many_as_fit():
     assert title(["bob", "carol", "dave"], 7) == "bob +2"
     assert title(["a-rather-long-name", "bob"], 9) == "a-rat… +1"
     assert title([]) == "only you"
+    assert room_title(["bob"], direct=True) == "bob"
+    assert room_title(["bob"], direct=False) == "Group: bob"  # of two, and yet not what is said to bob alone
+    assert room_title(["bob", "carol", "dave"], 14, direct=False) == "Group: bob +2"
 
 
 def test_nobody_is_called_by_something_that_speaks_to_the_terminal():

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from client import Client, Message, MessageFailed, SendRefused, State
+from client import Client, Message, MessageFailed, Refused, SendRefused, State
 from client.protocol.ids import RoomId
 from tests.cast import until
 from tests.client.plain import Plain
@@ -129,6 +129,19 @@ class TestClosing:
 
         await until(lambda: bob.state is State.STOPPED)
         assert bob.connects == 1
+
+    async def test_whoever_is_suspended_is_told_so_and_stays_signed_in(self, script, bob):
+        socket = await script.socket()
+        await socket.hears("hello")
+        await socket.hangs_up(4403)
+
+        with pytest.raises(Refused) as refusal:
+            await bob.caught_up()
+        assert refusal.value.code == "suspended"
+        assert bob.is_signed_in
+
+        bob.connect()  # somebody has restored the account, perhaps
+        await (await script.socket()).welcomes()
 
     @pytest.mark.parametrize("code", [1012, 4408, 4009, 1011, 1000])
     async def test_it_comes_back_where_it_can(self, script, bob, code):

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from chat import rooms
-from config.celery import FollowMap
+from config.celery import MissBroker
 from delivery import drain
 from delivery import sweeper as sweepers
 from delivery.drainer import Drainer
@@ -604,7 +604,7 @@ class TestTheSweeper:
     def test_its_worker_tells_it_that(self, sweeper, monkeypatch):
         monkeypatch.setattr(sweepers, "_sweeper", sweeper)
         consumer = Mock()
-        step = FollowMap(consumer)
+        step = MissBroker(consumer)
 
         step.start(consumer)
         assert not sweeper.is_on_duty

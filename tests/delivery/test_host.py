@@ -57,10 +57,16 @@ class Watched(ValkeyRegistry):
         super().__init__()
         self.added, self.removed, self.is_away = [], [], False
         self.renewals = 0
+        # Of so many renewals to come the answer is lost; they are done.
+        self.unanswered = 0
 
     def renew(self, host, facts):
         self.renewals += 1
-        return super().renew(host, facts)
+        answer = super().renew(host, facts)
+        if self.unanswered:
+            self.unanswered -= 1
+            raise RegistryAway
+        return answer
 
     def route(self, host, *, add=(), remove=()):
         if self.is_away:
@@ -235,6 +241,20 @@ async def test_a_route_that_could_not_be_published_comes_with_a_later_renewal(ho
     registry.is_away = False
 
     await until(lambda: registry.holding([host.id], [alice.user]) == {host.id: {alice.user}})
+
+
+async def test_routes_that_vanished_come_again_though_the_answer_that_says_so_is_lost(host, registry):
+    """Valkey is wiped, renews the lease, and its answer does not arrive; then Bob comes, so that there are routes again."""
+    alice, bob = (Phone(str(uuid7())) for _ in range(2))
+    host.start(lambda now: None)
+    await host.enter(alice)
+    await until(lambda: registry.renewals >= 2)
+    registry.unanswered = 1
+    registry.leave(host.id)
+    await until(lambda: not registry.unanswered)
+    await host.enter(bob)
+
+    await until(lambda: registry.holding([host.id], [alice.user, bob.user]) == {host.id: {alice.user, bob.user}})
 
 
 async def test_neither_the_lease_nor_pushes_wait_for_postgresql(host, registry, monkeypatch):

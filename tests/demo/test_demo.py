@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,10 @@ async def test_ten_seconds_of_the_play_arrive_whole_on_every_device(system):
     assert status == 0, output
     assert "23 users" in output
     assert "Nothing lost, nothing doubled" in output
+    # The bar counts what the table counts.
+    (done,) = re.findall(r"^delivered +\S+ +(\d+/\d+)", output, re.MULTILINE)
+    (summed,) = re.findall(r"^ ?all +\d+ +(\d+/\d+)", output, re.MULTILINE)
+    assert done == summed
     # The scene beside the play: what a client writes that does not care about a block.
     assert "5 lines: 0 arrive. Staff: 1 alert, 5 messages." in " ".join(output.split())
     # And the last one: what a user reads whose only device is gone.

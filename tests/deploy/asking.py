@@ -26,7 +26,7 @@ async def asking(gateway: Gateway) -> AsyncIterator[tuple[list[int], Callable[[]
 
     async def more() -> None:
         seen = len(codes)
-        await until(lambda: len(codes) > seen + 50, "50 more answers")
+        await until(lambda: len(codes) > seen + 50, "50 more answers", 60)
 
     task = asyncio.create_task(ask())
     try:

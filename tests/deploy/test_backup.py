@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from config.supervisor import postgres as embedded
 from config.supervisor.system import CHECKOUT
-from tests.cast import Cast, until
+from tests.cast import PATIENCE_S, Cast, until
 from tests.services import services
 from tests.up.conftest import database  # noqa: F401
 
@@ -72,11 +73,17 @@ def manage(system, *arguments):
     return done.stdout
 
 
-async def bodies(device):
-    page = await device.gets("mailbox", limit=500)
-    entries = page["entries"]
-    assert [entry["seq"] for entry in entries] == list(range(1, page["last_seq"] + 1))
-    return [entry["ciphertext"] for entry in entries if entry["kind"] == "message"]
+async def bodies(device, count):
+    """The messages of a mailbox, once there are so many: what was accepted is delivered a moment later."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            page = await device.gets("mailbox", limit=500)
+            entries = page["entries"]
+            assert [entry["seq"] for entry in entries] == list(range(1, page["last_seq"] + 1))
+            found = [entry["ciphertext"] for entry in entries if entry["kind"] == "message"]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.05)
 
 
 async def test_a_dump_is_a_moment_of_the_past_and_every_device_begins_there_anew(database, tmp_path):  # noqa: F811
@@ -87,7 +94,7 @@ async def test_a_dump_is_a_moment_of_the_past_and_every_device_begins_there_anew
         room = await alice.direct_room(bob)
         for number in range(10):
             await alice.sends(room, b"before the dump %d" % number)
-        before = await bodies(alice.phone)
+        before = await bodies(alice.phone, 10)
         postgres("pg_dump", "--format=custom", f"--file={tmp_path}/dump", urlsplit(url).path.lstrip("/"), url=url)
         for number in range(10):
             await alice.sends(room, b"after it %d" % number)
@@ -106,7 +113,7 @@ async def test_a_dump_is_a_moment_of_the_past_and_every_device_begins_there_anew
         for person in (alice, bob):
             person.cast = cast
             await person.new_device()
-        assert await bodies(alice.devices[-1]) == before
+        assert await bodies(alice.devices[-1], 10) == before
         async with bob.devices[-1].socket() as socket:
             await alice.devices[-1].sends(room, b"and on it goes")
             arrived = await socket.messages(11)
@@ -130,8 +137,7 @@ async def test_with_its_log_streamed_a_lost_disk_loses_nothing(private_system, t
             )
             for number in range(100):
                 await alice.sends(room, b"since the backup %d" % number)
-            sent = await bodies(alice.phone)
-            assert len(sent) == 101
+            sent = await bodies(alice.phone, 101)
             await until(lambda: (log / _newest(log)).stat().st_size)
             # What was committed has been told to the receiver before it ends.
             position = _asked(system.database_url, "SELECT pg_current_wal_flush_lsn()")
@@ -152,7 +158,7 @@ async def test_with_its_log_streamed_a_lost_disk_loses_nothing(private_system, t
         await asyncio.to_thread(system.wait_ready, "postgres", 60)
         await asyncio.to_thread(system.wait_ready, "web-1", 60)
 
-        assert await bodies(alice.phone) == sent
+        assert await bodies(alice.phone, 101) == sent
         async with bob.phone.socket() as socket:
             assert len(await socket.messages(101)) == 101
 
@@ -170,3 +176,19 @@ def _until_received(url, position):
 
 def _asked(url, statement):
     return postgres("psql", "-Atc", statement, "letterlock", url=url).stdout.strip()
+
+
+async def test_the_embedded_database_is_dumped_as_the_page_says(private_system, tmp_path):
+    page = (CHECKOUT / "docs" / "operations.md").read_text()
+    (block,) = (block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if "pg_dump" in block)
+    system = private_system(web=1)
+    async with Cast(system.url) as cast:
+        alice, bob = await cast.people("alice", "bob")
+        await alice.sends(await alice.direct_room(bob), b"in the dump")
+    script = block.replace(".venv/bin/python", sys.executable).replace("var/run", f"{system.var}/run")
+
+    subprocess.run(["bash", "-eu", "-c", script], cwd=tmp_path, check=True)
+
+    listed = subprocess.run(["bash", "-euc", f'{script.splitlines()[0]}; "$bin/pg_restore" --list letterlock.dump'],
+                            cwd=tmp_path, check=True, capture_output=True, text=True)  # fmt: skip
+    assert "TABLE DATA public delivery_queue" in listed.stdout

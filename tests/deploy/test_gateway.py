@@ -19,7 +19,7 @@ from client import Client, Message
 from tests.cast import Cast, until
 from tests.deploy.asking import asking
 from tests.deploy.gateway import SHUTDOWN_S, Gateway, trusting
-from tests.hosts.moving import Crowd, manage
+from tests.hosts.moving import REASSIGNED_S, Crowd, dies_for_good, manage
 from tests.services import services
 
 PASSWORD = "seven geese crossed Messina harbour"
@@ -151,6 +151,20 @@ async def test_no_path_leads_around_that(behind):
             answers = await asyncio.gather(*[client.get(path) for _ in range(40)])
 
         assert 429 in {answer.status_code for answer in answers}, path
+
+
+@pytest.mark.parametrize("way", ["/hosts/web-1/api/v1/accounts", "/api/v1/accounts"])
+@pytest.mark.parametrize("name", ["kdf%3F", "%256bdf", "kd%2566"])
+async def test_what_is_no_such_path_here_is_none_at_the_host(behind, way, name):
+    """Escaped twice, or with the end of a path in it: the limit does not know it, so it must not cost a password hash."""
+    _, gateway = behind
+    async with await http(gateway) as client:
+        plain = await client.get(f"{way}/kdf", params={"username": "alice"})
+        answer = await client.get(httpx.URL(f"{gateway.url}{way}/{name}?username=alice"))
+
+    assert plain.status_code in (200, 429)
+    assert answer.status_code == 404
+    assert f"/accounts/{name}" in str(answer.request.url)
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -382,6 +396,31 @@ async def test_a_host_is_emptied_and_taken_out_while_people_write_and_ask(behind
         assert newcomer._keeper.host == crowd.host_of("web-1")
         assert await crowd.ends() > 50
     assert set(codes) == {200}
+
+
+async def test_after_kill_9_the_users_of_a_host_are_served_by_the_other(behind, tmp_path):
+    """While people write and others ask: no request fails, nothing is lost, and soon everybody is at the host that is left."""
+    system, gateway = behind
+    async with Crowd(system, tmp_path, url=gateway.url) as crowd, asking(gateway) as (codes, more):
+        await crowd.comes(pairs=3)
+        crowd.write()
+        await more()
+        killed, other = crowd.host_of("web-1"), crowd.host_of("web-2")
+        assert crowd.at(killed)
+
+        began = time.monotonic()
+        dies_for_good(system, "web-1")
+        await until(lambda: len(crowd.at(other)) == len(crowd.people), "all at the other host")
+        await crowd.heard(crowd.people)
+        received = time.monotonic() - began
+        await more()
+
+        print(f"\nafter kill -9 behind nginx: all received after {received:.1f} s")
+        assert received < REASSIGNED_S
+        assert await crowd.ends() > 20
+    assert set(codes) == {200}
+    system.start_part("web-1")
+    await asyncio.to_thread(system.wait_ready, "web-1", 60)
 
 
 def test_no_token_is_logged(behind):

@@ -129,3 +129,12 @@ class Clock:
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)
         os.pwrite(descriptor, seconds.to_bytes(8, sys.byteorder, signed=True), 0)
         os.close(descriptor)
+
+    def read(self) -> int:
+        """What a new process takes for the time, in seconds since 1970."""
+        environment = {**os.environ, **self.environment}
+        return int(subprocess.run(["date", "+%s"], env=environment, capture_output=True, check=True).stdout)
+
+    def is_read_by(self, pid: int) -> bool:
+        """Whether this process goes by it: it has the offset in its memory (clock.c)."""
+        return str(self._file) in Path(f"/proc/{pid}/maps").read_text()

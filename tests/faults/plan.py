@@ -21,18 +21,22 @@ class Lengths:
     """Seconds."""
 
     frozen: float
+    # A worker by itself; long enough for its work to be taken over and to be watched then.
+    stalled: float
     # The broker, and beat with it.
     away: float
-    # Whatever else is away, cut off, deaf or full.
+    # The channel layer; long enough for hosts to notice and to be watched then.
+    deaf: float
+    # Whatever else is away, cut off or full.
     out: float
     # Between what is struck while the broker is away.
     alone: float
 
 
-FULL = Lengths(frozen=30.0, away=75.0, out=10.0, alone=3.0)
-SHORT = Lengths(frozen=5.0, away=8.0, out=4.0, alone=2.0)
+FULL = Lengths(frozen=30.0, stalled=30.0, away=75.0, deaf=10.0, out=10.0, alone=3.0)
+SHORT = Lengths(frozen=5.0, stalled=9.0, away=4.0, deaf=6.0, out=4.0, alone=2.0)
 # Something is struck meanwhile.
-SHORT_WITHOUT_BROKER_S = 17.0
+SHORT_WITHOUT_BROKER_S = 13.0
 
 
 def brief(nemesis: Nemesis, number: int, *, terms: bool = True) -> list[Strike]:
@@ -65,7 +69,7 @@ def lasting(nemesis: Nemesis, number: int, lengths: Lengths) -> list[Strike]:
     site, out = nemesis.site, lengths.out
     frozen: list[Strike] = [
         nemesis.freeze(f"web-{here}", lengths.frozen),
-        nemesis.freeze(f"worker-{there}", lengths.frozen),
+        nemesis.freeze(f"worker-{there}", lengths.stalled),
     ]
     strikes: list[Strike] = [
         # In the short run, that is struck without RabbitMQ only.
@@ -74,7 +78,7 @@ def lasting(nemesis: Nemesis, number: int, lengths: Lengths) -> list[Strike]:
         *frozen,
         nemesis.away(f"all workers away for {out:.0f} s", ["worker-1", "worker-2"], out),
         nemesis.away(f"Valkey away for {out:.0f} s", ["valkey"], out),
-        nemesis.deafen(out),
+        nemesis.deafen(lengths.deaf),
         nemesis.cut_off(out),
         nemesis.roll(),
     ]
@@ -103,7 +107,6 @@ def in_short(nemesis: Nemesis, number: int) -> list[Strike]:
         frozen: list[Strike] = [nemesis.freeze("worker-1", SHORT.frozen), nemesis.kill("web-2")]
         return [
             nemesis.kill("broker"),
-            nemesis.kill("worker-2"),
             nemesis.term("broker"),
             _broker_away(nemesis, replace(SHORT, away=SHORT_WITHOUT_BROKER_S), frozen),
             nemesis.kill("worker-1", "postgres"),
@@ -112,8 +115,8 @@ def in_short(nemesis: Nemesis, number: int) -> list[Strike]:
 
 
 def only(strikes: Sequence[Strike], text: str) -> list[Strike]:
-    """Those that have this in the name of their kind."""
-    return [strike for strike in strikes if text in strike.what]
+    """Those that have one of these in the name of their kind; several are separated by commas."""
+    return [strike for strike in strikes if any(part.strip() in strike.what for part in text.split(","))]
 
 
 def none_of(strikes: Sequence[Strike], text: str) -> str:

@@ -59,3 +59,14 @@ class Recovery:
         overrun = max(1.0, self.crowd / OWN_CROWD)
         is_soon = self.recovery <= self.within * overrun and self.refused <= min(self.within, REFUSED_S) * overrun
         return is_soon or not self.is_judged
+
+
+def spans(recoveries: Sequence[Recovery]) -> list[tuple[float, float]]:
+    """When something was struck or recovering (monotonic), each moment once: some strike while another one lasts."""
+    found: list[tuple[float, float]] = []
+    for since, until in sorted((recovery.struck, recovery.recovered) for recovery in recoveries):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], until))
+        else:
+            found.append((since, until))
+    return found

@@ -17,13 +17,13 @@ from config.supervisor.system import System
 from tests.faults.machines import Clock, Disk, Network, Unable
 from tests.faults.wires import Route, Wires
 from tests.rabbitmq import RabbitMQ
-from tests.services import services
+from tests.services import Prepared, services
 
 SERVERS = ("postgres", "valkey", "broker")
 _numbers = count(1)
 
 
-class FarSystem(System):
+class FarSystem(Prepared):
     """The programs of a machine that is reached at another address than its own processes listen on."""
 
     reached_at: list[str]
@@ -69,6 +69,11 @@ class Site:
         """When its process was started (monotonic)."""
         system, name = self._places[part]
         return system.parts[name].started_at
+
+    def pid(self, part: str) -> int:
+        """Its process."""
+        system, name = self._places[part]
+        return system.parts[name].pid
 
     def down(self, part: str) -> None:
         """End it, and keep it down."""
@@ -117,11 +122,13 @@ def two_machines(*, rabbitmq: bool) -> Iterator[Site]:
     with ExitStack() as stack:
         _ask_the_kernel(site, folder, stack)
         data = {"data": site.disk.folder / "data"} if site.disk is not None else {}
-        site.servers = _started(stack, f"{folder.name}-servers", web=0, workers=0, beat=False, **data)
         if rabbitmq:
             site.broker = RabbitMQ(folder / "rabbitmq")
             stack.callback(site.broker.stop)
-            site.broker.start()
+            site.broker.launch()
+        site.servers = _started(stack, f"{folder.name}-servers", web=0, workers=0, beat=False, **data)
+        if site.broker is not None:
+            site.broker.wait_ready("broker")
         _lay_wires(site, folder.name, stack)
         yield site
 
@@ -179,6 +186,7 @@ def _lay_wires(site: Site, name: str, stack: ExitStack) -> None:
     site.near = _started(
         stack,
         f"{name}-near",
+        kind=Prepared,
         web=1,
         workers=1,
         beat=True,

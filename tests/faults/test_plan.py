@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from tests.faults import plan
-from tests.faults.nemesis import NAMES
+from tests.faults.nemesis import NAMES, NOTICED_S
 from tests.faults.stand_in import nemesis
+from tests.faults.watch import LEAST_WATCH_S, TAKEN_OVER_S
 
 PROFILES = pytest.mark.parametrize("more", [(), ("broker",)], ids=["embedded", "rabbitmq"])
 
@@ -26,7 +27,15 @@ def test_in_a_full_round_each_kind_strikes_once(more):
 
 def test_the_short_run_freezes_both_while_the_broker_is_there():
     kinds = {strike.what for strike in plan.in_short(nemesis(), 0)}
-    assert {"SIGSTOP 5 s a web process", "SIGSTOP 5 s a worker"} < kinds
+    assert {"SIGSTOP 5 s a web process", "SIGSTOP 9 s a worker"} < kinds
+
+
+def test_what_is_watched_lasts_long_enough_to_be():
+    for lengths in (plan.FULL, plan.SHORT):
+        assert lengths.stalled >= TAKEN_OVER_S + LEAST_WATCH_S
+        assert lengths.deaf >= NOTICED_S + LEAST_WATCH_S
+    # In the short run a frozen host, and a machine cut off, need only recover.
+    assert min(plan.FULL.frozen, plan.FULL.out) >= TAKEN_OVER_S + LEAST_WATCH_S
 
 
 @PROFILES
@@ -34,6 +43,10 @@ def test_strikes_are_chosen_by_a_part_of_their_name(more):
     strikes = plan.in_full(nemesis(*more), 0)
     assert {strike.what for strike in plan.only(strikes, "SIGSTOP")} == {
         f"SIGSTOP 30 s {part}" for part in frozen(*more)
+    }
+    assert {strike.what for strike in plan.only(strikes, "SIGSTOP 30 s beat, SIGSTOP 30 s Valkey")} == {
+        "SIGSTOP 30 s beat",
+        "SIGSTOP 30 s Valkey",
     }
     assert plan.only(strikes, "") == strikes
 

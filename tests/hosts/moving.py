@@ -19,6 +19,8 @@ from tests.client.conftest import bodies, live
 from tests.client.plain import Plain
 
 PASSWORD = secrets.token_urlsafe(24)
+# From a host's death until its users receive elsewhere.
+REASSIGNED_S = 5.0
 
 
 class Crowd:

@@ -1,6 +1,7 @@
-"""`manage.py hosts drain` beside hosts that this test plays: what it waits for, and what does not confuse it."""
+"""`manage.py hosts` beside hosts that this test plays: what draining waits for, and what does not confuse it."""
 
 import io
+import json
 import threading
 
 import pytest
@@ -9,17 +10,17 @@ from django.core.management import CommandError, call_command
 from tests.hosts.registries import facts, in_valkey, wait_until
 
 
-class Draining:
+class Told:
     """The command, in a thread. `said` is what it has printed, `error` with what it ended."""
 
-    def __init__(self, host, seconds=30.0):
+    def __init__(self, *arguments):
         self._out, self.error = io.StringIO(), None
-        self._thread = threading.Thread(target=self._run, args=(host, seconds))
+        self._thread = threading.Thread(target=self._run, args=arguments)
         self._thread.start()
 
-    def _run(self, host, seconds):
+    def _run(self, *arguments):
         try:
-            call_command("hosts", "drain", host, "--seconds", str(seconds), stdout=self._out)
+            call_command("hosts", *arguments, stdout=self._out)
         except CommandError as error:
             self.error = error
 
@@ -32,6 +33,10 @@ class Draining:
         return not self._thread.is_alive()
 
 
+def draining_of(host, seconds=30.0):
+    return Told("drain", host, "--seconds", str(seconds))
+
+
 @pytest.fixture
 def place():
     with in_valkey() as made:
@@ -41,7 +46,7 @@ def place():
 def test_it_does_not_believe_what_a_host_said_before_it_knew(place):
     place.registry.renew("web-1.1", facts(sockets=0))
     place.registry.renew("web-2.2", facts())
-    draining = Draining("web-1.1")
+    draining = draining_of("web-1.1")
     wait_until(lambda: place.registry.renew("web-1.1", facts(sockets=0)).drain_s)
     assert not draining.is_over(within_s=1)
 
@@ -57,7 +62,7 @@ def test_it_does_not_believe_what_a_host_said_before_it_knew(place):
 def test_a_host_whose_lease_has_ended_for_a_moment_is_not_gone(place):
     for host in ("web-1.1", "web-2.2"):
         place.registry.renew(host, facts(sockets=3))
-    draining = Draining("web-1.1")
+    draining = draining_of("web-1.1")
     wait_until(lambda: "3 sockets left" in draining.said)
     place.is_wiped()
     assert not draining.is_over(within_s=1)
@@ -84,8 +89,51 @@ def test_two_who_empty_the_last_two_hosts_at_once_leave_one_that_takes_users(pla
 
     for _ in range(5):
         play()
-        drainings = [Draining(host, seconds=0.1) for host in hosts]
+        drainings = [draining_of(host, seconds=0.1) for host in hosts]
         wait_until(lambda made=drainings: play() and any(each.is_over() for each in made))
         for host in hosts:
             place.registry.leave(host)
         assert all(each.is_over(within_s=20) for each in drainings)
+
+
+def test_it_ends_when_the_host_takes_users_again(place):
+    place.registry.renew("web-1.1", facts(draining=True, drain_s=30))
+    undraining = Told("undrain", "web-1.1")
+    wait_until(lambda: "web-1.1 is told to take users again" in undraining.said)
+    assert not undraining.is_over(within_s=1)
+
+    place.registry.renew("web-1.1", facts())
+
+    assert undraining.is_over(within_s=10)
+    assert (undraining.error, "web-1.1 takes users again" in undraining.said) == (None, True)
+
+
+def test_a_host_that_ends_instead_takes_nobody_again(place):
+    place.registry.renew("web-1.1", facts(draining=True))
+    undraining = Told("undrain", "web-1.1")
+    wait_until(lambda: undraining.said)
+
+    place.registry.leave("web-1.1")
+
+    assert undraining.is_over(within_s=20)
+    assert str(undraining.error) == "web-1.1 is gone"
+
+
+def test_programs_read_it_as_json(place):
+    place.registry.renew("web-1.1", facts(sockets=3, capacity=1000))
+    place.registry.renew("web-2.2", facts("web-2", draining=True))
+    out = io.StringIO()
+
+    call_command("hosts", "--json", stdout=out)
+
+    first, second = json.loads(out.getvalue())["hosts"]
+    assert 0 < first.pop("lease_ms") <= 4_000
+    assert first == {
+        "id": "web-1.1",
+        "url": "http://web-1.example",
+        "users": 0,
+        "sockets": 3,
+        "capacity": 1000,
+        "state": "open",
+    }
+    assert (second["id"], second["state"]) == ("web-2.2", "drained")

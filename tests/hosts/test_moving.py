@@ -9,10 +9,8 @@ import redis
 
 from tests.cast import Cast, until
 from tests.hosts.conftest import assignment
-from tests.hosts.moving import Crowd, dies_for_good, hosts_are, manage
+from tests.hosts.moving import REASSIGNED_S, Crowd, dies_for_good, hosts_are, manage
 from tests.services import services
-
-REASSIGNED_S = 5.0
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What every registry of hosts must do (delivery/registry/__init__.py)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from math import ceil
 
 import pytest
@@ -289,9 +290,7 @@ class TestAssignments:
     def test_where_a_user_was_is_known_for_as_long_as_the_registry_says(self, registry, place, alice):
         """A host has come since that is the first in the user's own order."""
         host, _ = was_and_left(registry, alice)
-        newcomer = next(
-            name for name in (f"web-{n}.{n}" for n in range(3, 99)) if ranked(alice, [host, name])[0] == name
-        )
+        newcomer = next(name for name in (f"web-{n}.{n}" for n in count(3)) if ranked(alice, [host, name])[0] == name)
         registry.renew(newcomer, facts())
         assert registry.assign(alice).host == host
         place.a_minute_passes()
@@ -396,6 +395,17 @@ class TestDraining:
         # And it can be taken back as before, also from a host that has nobody.
         assert place.another().drain("web-1.1", None)
         assert registry.renew("web-1.1", facts(draining=True, drain_s=12.5)).drain_s is None
+
+    def test_who_is_told_to_hurry_is_being_emptied_all_the_while(self, registry, place, alice):
+        """Until the new order is there, the old one is."""
+        registry.renew("web-1.1", facts())
+        registry.drain("web-1.1", 600)
+        hurrying = place.another()
+        with ThreadPoolExecutor(1) as threads:
+            told = [threads.submit(hurrying.drain, "web-1.1", seconds) for seconds in range(500, 400, -1)]
+            while not all(each.done() for each in told):
+                assert registry.renew("web-1.1", facts(draining=True, drain_s=600)).drain_s is not None
+        assert registry.renew("web-1.1", facts(draining=True, drain_s=600)).drain_s == 401
 
     def test_nobody_can_be_drained_who_is_not_there(self, registry):
         assert not registry.drain("web-9.9", 5)

@@ -20,13 +20,11 @@ CLOSE = 8
 class Deaf:
     """One such socket, opened."""
 
-    def __init__(
-        self, url: str, token: str, *, address: str = "127.0.0.1", forwarded: str = "", patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, url: str, token: str, *, address: str = "127.0.0.1", forwarded: str = "") -> None:
         at = urlsplit(url)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
-        self._socket.settimeout(patience_s)
+        self._socket.settimeout(PATIENCE_S)
         self._socket.bind((address, 0))
         self._socket.connect((at.hostname, at.port))
         self._data = b""
@@ -47,6 +45,10 @@ class Deaf:
         """Read until the mailbox is drained, and then never again."""
         self._until(b'"drained"')
         return self
+
+    def waits(self, seconds: float) -> None:
+        """From now on the server has so long to take what is said."""
+        self._socket.settimeout(seconds)
 
     def sees(self, text: str) -> None:
         """Read until this has come."""

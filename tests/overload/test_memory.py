@@ -100,7 +100,9 @@ async def _most(process):
 
 async def _flood(url, token, say_one, seconds=60.0):
     """Say this until it is no longer taken, for so long at most, and read nothing; the seconds until then."""
-    flooder = await asyncio.to_thread(lambda: Deaf(url, token, patience_s=3.0).welcomed())
+    flooder = await asyncio.to_thread(lambda: Deaf(url, token).welcomed())
+    # A crowd may keep it waiting for its welcome; once it is in, what is not taken for so long is not taken any more.
+    flooder.waits(3.0)
     begun = time.monotonic()
 
     def say():

@@ -18,7 +18,8 @@ def block(language):
     return text
 
 
-def test_the_tour_by_shell_works(system):
+@pytest.mark.parametrize("again", ["", "again"])
+def test_the_tour_by_shell_works(system, again):
     tour = block("sh tour").replace("http://127.0.0.1:8000", system.url)
 
     done = subprocess.run(
@@ -43,16 +44,17 @@ def test_the_tour_by_python_works(system, tmp_path):
     script = tmp_path / "tour.py"
     script.write_text(block("python example"))
 
-    done = subprocess.run(
-        [sys.executable, str(script), system.url, str(tmp_path), "readme"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
+    for run in ("readme", "again"):
+        done = subprocess.run(
+            [sys.executable, str(script), system.url, str(tmp_path), run],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=True,
+        )
 
-    assert done.stdout == "bob reads Hello, Bob!\n"
+        assert done.stdout == "bob reads Hello, Bob!\n"
 
 
 def test_the_korean_page_has_the_same_commands_and_figures():

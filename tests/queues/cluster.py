@@ -87,7 +87,7 @@ class Cluster:
         for node in self.nodes:
             node.begin(epmd, self.nodes)
         for node in self.nodes:
-            node._wait_for("broker", max(1.0, deadline - time.monotonic()))
+            node.wait_ready("broker", max(1.0, deadline - time.monotonic()))
         self.nodes[0].ctl("await_online_nodes", str(len(self.nodes)), "--timeout", "60")
 
     @property

@@ -1,14 +1,16 @@
 """`manage.py queues` as an operator uses it."""
 
 import json
+import re
 import threading
+from contextlib import contextmanager
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
-from delivery import load, queueload, queuemap
+from delivery import load, queueload, queuemap, wake
 from delivery.backlog import ranges
 from delivery.slots import slot_of
 from kernel import database, valkey
@@ -144,6 +146,8 @@ def test_a_slot_is_moved(queues):
         ("move", "21", "elsewhere"),
         ("add", "elsewhere", "--group", "1"),
         ("add", "recipients.00", "--group", "1"),
+        ("remove", "recipients.00"),
+        ("remove", "recipients.08"),
         ("isolate", "nobody.at.all"),
         ("isolate", "01a2180f-440b-73c0-83e4-1b6391ab5ec4"),
     ],
@@ -151,6 +155,24 @@ def test_a_slot_is_moved(queues):
 def test_what_cannot_be_done_is_said(queues, arguments):
     with pytest.raises(CommandError):
         queues(*arguments)
+
+
+def test_an_isolated_recipient_goes_back_and_nothing_is_left_of_it(queues, bob):
+    before = queuemap.read_map()
+    home = before.queue_of[slot_of(bob.id)]
+    queues("isolate", bob.id)
+
+    queues("move", str(slot_of(bob.id)), home)
+    said = queues("remove", "recipients.08")
+
+    assert "recipients.08 is gone" in said
+    assert "Group 1 has no queue any more" in said
+    assert queuemap.read_map().queues == before.queues
+
+
+def test_the_workers_of_a_group_that_keeps_a_queue_are_left_alone(queues):
+    queues("add", "recipients.08", "--group", "0")
+    assert "worker" not in queues("remove", "recipients.08")
 
 
 @pytest.mark.parametrize("by", ["name", "id"])
@@ -162,7 +184,9 @@ def test_a_hot_recipient_is_isolated(queues, bob, by):
     assert "already" in queues("isolate", bob.id)
 
 
-def test_rebalancing_explains_itself_and_moves_what_was_measured(queues):
+@contextmanager
+def two_groups_one_full(queues):
+    """A new group with a worker and nothing to do, beside one that drains all slots."""
     queues("add", "recipients.08", "--group", "1")
     theirs = [database.connect(f"sweeper {group} worker-{group}") for group in (0, 1)]
     over = threading.Event()
@@ -176,6 +200,16 @@ def test_rebalancing_explains_itself_and_moves_what_was_measured(queues):
     thread = threading.Thread(target=drains)
     thread.start()
     try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        for session in theirs:
+            session.close()
+
+
+def test_rebalancing_explains_itself_and_moves_what_was_measured(queues):
+    with two_groups_one_full(queues):
         before = queuemap.read_map()
         said = queues("rebalance", "--dry-run", "--over", "0.6")
         assert "-> recipients.08" in said
@@ -183,15 +217,27 @@ def test_rebalancing_explains_itself_and_moves_what_was_measured(queues):
         assert queuemap.read_map() == before
 
         said = queues("rebalance", "--over", "0.6")
-    finally:
-        over.set()
-        thread.join()
-        for session in theirs:
-            session.close()
 
-    assert "slots have moved" in said
     moved = queuemap.read_map().queues["recipients.08"].slots
     assert len(moved) in range(26, 36)
+    assert f"{len(moved)} of {len(moved)} slots have moved" in said
+
+
+def test_rebalancing_that_cannot_go_on_says_how_far_it_came_and_wakes_who_has_new_slots(queues, capsys, monkeypatch):
+    moves, woken = queuemap.move, []
+
+    def move(slot, target, **source):
+        if len(queuemap.read_map().queues[target].slots) == 2:
+            raise queuemap.MapRefused("slot has gone meanwhile")
+        return moves(slot, target, **source)
+
+    monkeypatch.setattr(queuemap, "move", move)
+    monkeypatch.setattr(wake, "flush", woken.append)
+    with two_groups_one_full(queues), pytest.raises(CommandError, match="gone meanwhile"):
+        queues("rebalance", "--over", "0.6")
+
+    assert re.search(r"^2 of \d+ slots have moved", capsys.readouterr().out, re.MULTILINE)
+    assert woken
 
 
 def test_with_one_group_it_says_what_would_help(queues):

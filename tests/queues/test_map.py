@@ -149,6 +149,44 @@ class TestAddingAndIsolating:
         line = queuemap.read_map().queues["recipients.08"]
         assert (line.group, line.slots, line.reserved) == (3, (), False)
 
+    def test_an_empty_queue_can_be_removed_and_added_again(self):
+        before = queuemap.read_map()
+        queuemap.add("recipients.08", 3)
+
+        assert queuemap.remove("recipients.08").group == 3
+        assert queuemap.read_map() == before
+        queuemap.add("recipients.08", 4)
+
+    def test_a_queue_that_has_slots_or_is_not_there_is_not_removed(self):
+        before = queuemap.read_map()
+
+        with pytest.raises(MapRefused, match=r"has slots \(5 13 21"):
+            queuemap.remove("recipients.05")
+        with pytest.raises(MapRefused, match="no queue"):
+            queuemap.remove("recipients.08")
+        assert queuemap.read_map() == before
+
+    def test_whoever_drains_a_queue_that_is_removed_goes_on_with_the_others(self, talk):
+        """A drainer of the group knows the queue by its list; the list of the next drain is another one."""
+        queuemap.add("recipients.08", 0)
+        drainer = Drainer("drain", [0])
+        first = talk.says(3)
+        drainer.drain(seconds=5)
+        queuemap.remove("recipients.08")
+        second = talk.says(3)
+        drainer.drain(seconds=5)
+        drainer.close()
+        assert mailbox(talk.bob.id).messages == first + second
+
+    def test_a_drain_of_a_group_that_has_no_queue_any_more_finds_nothing(self, talk):
+        queuemap.add("recipients.08", 7)
+        queuemap.remove("recipients.08")
+        talk.says(1)
+
+        drain_all([7])
+        assert mailbox(talk.bob.id).messages == []
+        drain_all([0])
+
     @pytest.mark.parametrize(
         ("name", "group"), [("recipients.00", 1), ("recipients.64", 1), ("hot", 1), ("recipients.08", -1)]
     )

@@ -20,6 +20,7 @@ from tests.services import services
 RATE = 300.0
 # Slower than with the broker, and than the sweepers without: something is amiss for this message.
 LATE_S = 1.0
+AWAY_S = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +31,9 @@ def _installed():
         pytest.skip(why)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def three():
+    """Three nodes. Whoever takes one down puts it back."""
     with cluster(services().folder / f"rabbitmq-cluster-{time.monotonic_ns()}") as made:
         yield made
 
@@ -125,6 +127,35 @@ async def test_a_node_of_three_is_killed(private_system, three):
     assert len(queues["recipients.00"]["members"]) == 3
     assert set(queues) <= {f"recipients.{n:02d}" for n in range(64)} | {"maintenance"}
     assert not [name for name in exchanges if "delayed" in name]
+
+
+@pytest.mark.timeout(300)
+async def test_two_nodes_of_three_are_killed(private_system, three):
+    """The one that is left takes connections and, without a majority, decides nothing: what is published is neither taken nor refused."""
+    system = private_system(web=1, workers=1, broker_url=three.url)
+    async with Cast(system.url) as cast:
+        async with Flow(cast, 6, 120.0, at_once=2) as flow:
+            await are_woken(system)
+            struck = time.monotonic()
+            for victim in three.nodes[:2]:
+                victim.dies()
+            await until(lambda: time.monotonic() - struck > AWAY_S, "a while without a majority", 2 * AWAY_S)
+            sent = flow.sent
+            back = time.monotonic()
+            for victim in three.nodes[:2]:
+                victim.start_part("broker")
+            for victim in three.nodes[:2]:
+                await asyncio.to_thread(victim.wait_ready, "broker", 90)
+            found_again = await are_woken(system)
+            await quiet(flow, back)
+
+    flow.check()
+    print(f"{flow.sent} messages, in order and complete; {sent} of them before two of three nodes came back")
+    print(f"late for {recovered(flow, struck, back):.1f} s, meanwhile {figures(flow.latencies(struck, back))}")
+    print(f"woken again {found_again:.1f} s after all were back")
+    assert recovered(flow, struck, back) < 15.0
+    # The sweepers deliver.
+    assert quantile(flow.latencies(struck, back), 0.5) < LATE_S
 
 
 @pytest.mark.timeout(300)

@@ -1,6 +1,7 @@
 """Accepting: one transaction for all that has arrived, the same answer for the same id, and nothing answered before the commit."""
 
 import json
+import sys
 import threading
 import time
 from uuid import UUID
@@ -228,6 +229,26 @@ class TestEnding:
 
         assert first.error is None
         assert second.error.code == Unavailable.code
+
+    def test_a_post_that_waits_holds_nothing_but_what_was_taken(self, intake, alice, room, monkeypatch):
+        """A small message that waits for PostgreSQL, and one of six megabytes that was refused at once."""
+        sender.bind(intake)
+        long, waits, held = "A" * 5_900_000, sender.Post.wait, []
+        alone = sys.getrefcount(long)
+        forms = [message(room), message(room, ciphertext=long)]
+        assert sys.getrefcount(long) > alone
+
+        def wait(lane, seconds):
+            held.append(sys.getrefcount(long))
+            return waits(lane, seconds)
+
+        monkeypatch.setattr(sender.Post, "wait", wait)
+
+        first, second = sender.post(forms, user=UUID(alice.id), device=UUID(alice.devices[0]))
+
+        assert first.error is None
+        assert second.error.code == "too_large"
+        assert held == [alone]
 
 
 class TestTheSameIdAgain:

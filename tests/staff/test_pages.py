@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import Device
+from accounts.models import Device, User
 from delivery.models import Dead
 from messages.models import Kind
 from tests.cast import b64, until
@@ -120,14 +120,50 @@ async def test_a_messaging_account_is_no_staff_account(cast, a_clerk):
     assert "Please enter the correct username and password" in page
 
 
+async def test_the_site_to_view_is_the_web_client_where_there_is_one(clerk, tmp_path, settings):
+    settings.WEB_CLIENT_DIR = tmp_path
+    assert '<a href="/api/v1/docs">View site</a>' in await clerk.opens("")
+
+    (tmp_path / "index.html").touch()
+
+    assert '<a href="/">View site</a>' in await clerk.opens("")
+
+
 async def test_a_revoked_phone_hangs_up(cast, clerk):
     alice = await cast.person("alice")
     async with alice.phone.socket() as socket:
-        page = await clerk.chooses("accounts/device/", "revoke", alice.phone.id)
+        question = await clerk.chooses("accounts/device/", "revoke", alice.phone.id)
+        assert "Are you sure?" in question
+        assert f"of {alice.username}" in question
+        assert (await alice.phone.gets("mailbox"))["last_seq"] == 0
 
-        assert "Revoked 1 devices" in page
+        page = await clerk.chooses("accounts/device/", "revoke", alice.phone.id, confirmed="yes")
+
+        assert "Revoked 1 device." in page
         assert await socket.closed() == 4401
     assert await asyncio.to_thread(lambda: Device.objects.get(id=alice.phone.id).revoked_at)
+
+
+async def test_mallory_is_suspended_once_staff_are_sure_and_restored_without_a_question(cast, clerk):
+    mallory = await cast.person("mallory")
+
+    async def chooses(action, **fields):
+        page = await clerk.chooses("accounts/user/", action, mallory.id, **fields)
+        suspended = await asyncio.to_thread(lambda: User.objects.get(pk=mallory.id).suspended_at)
+        return page, suspended is not None
+
+    question, is_suspended = await chooses("suspend")
+    assert not is_suspended
+    assert "Are you sure?" in question
+    assert f"<li>{mallory.username}</li>" in question
+
+    page, is_suspended = await chooses("suspend", confirmed="yes")
+    assert is_suspended
+    assert "Suspended 1 user." in page
+
+    page, is_suspended = await chooses("restore")
+    assert not is_suspended
+    assert "Restored 1 user." in page
 
 
 async def test_the_backlog_shows_what_waits(cast, clerk):
@@ -169,7 +205,7 @@ class TestDeadDeliveries:
         async with bob.phone.socket() as socket:
             page = await clerk.chooses("delivery/dead/", "retry", number)
 
-            assert "1 deliveries wait again" in page
+            assert "1 delivery waits again" in page
             assert (await socket.entry("room"))["change"] == "role"
         assert not await asyncio.to_thread(Dead.objects.filter(pk=number).exists)
 

@@ -42,6 +42,14 @@ def shown(expression, **environment):
     return done.stdout.strip()
 
 
+def test_up_starts_nothing_on_urls_that_lead_nowhere():
+    done = manage("up", BROKER_URL="http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "BROKER_URL must begin with amqp://" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (services().folder / "settings" / "run" / "up.lock").exists()
+
+
 @pytest.mark.parametrize("public_url", ["", "https://chat.example.org", "https://intranet:8443"])
 def test_the_deployment_check_is_clean(public_url):
     assert check(**({"PUBLIC_URL": public_url} if public_url else {}))[0] == 0
@@ -76,6 +84,10 @@ def test_hosts_that_may_be_on_several_machines_are_given_their_secrets():
         ({"DATABASE_URL": "mysql://root@127.0.0.1/letterlock"}, "letterlock.E005"),
         ({"VALKEY_URL": "127.0.0.1:6379"}, "letterlock.E005"),
         ({"VALKEY_URL": "redis+sentinel://valkey-1:26379,valkey-2:26379/0"}, "letterlock.E005"),
+        ({"BROKER_URL": "http://127.0.0.1"}, "letterlock.E005"),
+        ({"BROKER_URL": ""}, "letterlock.E005"),
+        ({"BROKER_URL": "unix:///run/valkey.sock"}, "letterlock.E005"),
+        ({"BROKER_URL": "amqp://mq-1;redis://127.0.0.1/0"}, "letterlock.E005"),
         ({"RATE_SCALE": 1000.0}, "letterlock.W006"),
         ({"VAPID_SECRET": "short"}, "letterlock.E054"),
         ({"VAPID_SUBJECT": object()}, "letterlock.E058"),
@@ -115,6 +127,75 @@ def test_a_variable_that_is_nonsense_is_refused_by_its_name(monkeypatch, read, v
 
     with pytest.raises(ImproperlyConfigured, match="SOME_SETTING must be"):
         read("SOME_SETTING")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://mq-1/letterlock;amqp://mq-2/letterlock",
+        "amqps://mq-1",
+        "redis://127.0.0.1:6379/0",
+        "rediss://valkey-1",
+        "redis+socket:///run/valkey.sock",
+    ],
+)
+def test_brokers_that_can_be_spoken_to_are_taken(url):
+    with override_settings(BROKER_URL=url):
+        assert [message for message in run_checks(tags=[Tags.compatibility]) if "BROKER_URL" in message.msg] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refusal"),
+    [
+        ("LOG_LEVEL", "LOUD", "must be DEBUG, INFO, WARNING, ERROR or CRITICAL, not 'LOUD'"),
+        ("METRICS_TOKEN_FILE", "/nope", "must be a file that can be read, not '/nope' (No such file or directory)"),
+        ("HOST_CAPACITY", "abc", "must be a whole number from 0 to 2147483648, not 'abc'"),
+        ("DATABASE_URL", "postgresql://alice:hun/ter2@127.0.0.1/x", "must be a URL that can be read: is its port"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "up"])
+def test_what_cannot_be_read_is_refused_in_one_line(command, name, value, refusal):
+    done = manage(command, **{name: value})
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"manage.py: {name} {refusal}")
+    assert "hun" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "program"),
+    [(("queues",), 2, "CommandError"), (("hosts",), 2, "CommandError"), (("createsuperuser",), 1, "manage.py")],
+)
+def test_where_nothing_runs_a_command_says_so(command, status, program):
+    done = manage(*command)
+
+    assert done.returncode == status
+    assert done.stderr.splitlines()[-1].startswith(f"{program}: nothing runs here: start it with `manage.py up`, or")
+    assert "Traceback" not in done.stderr
+    assert "port 1 " not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "url", "where"),
+    [
+        ("queues", "DATABASE_URL", "postgresql://alice:hunter2@127.0.0.1:9/x", '"127.0.0.1", port 9 failed'),
+        ("hosts", "VALKEY_URL", "redis://:hunter2@127.0.0.1:9/0", "(redis://127.0.0.1:9/0)"),
+        ("hosts", "REGISTRY_URL", "zookeeper://127.0.0.1:9/letterlock", "(zookeeper://127.0.0.1:9/letterlock)"),
+    ],
+)
+def test_a_server_of_ones_own_that_is_away_is_named_without_its_password(command, name, url, where):
+    done = manage(command, **{name: url})
+
+    assert (done.returncode, where in done.stderr) == (2, True)
+    assert "manage.py up" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_python_without_django_is_told_which_one_has_it():
+    done = subprocess.run([sys.executable, "-S", "manage.py", "hosts"], cwd=CHECKOUT, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert ".venv/bin/python manage.py" in done.stderr
 
 
 def test_a_list_has_no_empty_items(monkeypatch):

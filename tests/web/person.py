@@ -16,7 +16,7 @@ from typing import Any, Self
 from playwright.async_api import Browser, BrowserContext, CDPSession, Locator, Page, expect
 from playwright.async_api import TimeoutError as Late
 
-# Machines that test are busy; Argon2id takes a second on an idle one.
+# Machines that test are busy; Argon2id takes half a second on an idle one.
 PATIENCE_MS = 45_000
 PASSWORD = "seven geese crossed Messina harbour"
 

@@ -22,14 +22,20 @@ def bare(web_client, system):
     yield from _host("without-client", system, WEB_CLIENT="false")
 
 
-def _host(name, system, **environment):
+def _host(name, system, *, web=1, **environment):
     shared = {"database_url": system.database_url, "valkey_url": system.valkey_url, "broker_url": system.broker_url}
     # Under a prefix of its own: nobody's devices are to be assigned to it.
     made = services().system(
-        f"web-{name}", workers=0, beat=False, environment={"KEY_PREFIX": name, **environment}, **shared
+        f"web-{name}", web=web, workers=0, beat=False, environment={"KEY_PREFIX": name, **environment}, **shared
     )
     yield made.url
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def behind_a_gateway(web_client, system):
+    """One of two web processes to which a gateway leads, the only way for devices."""
+    yield from _host("behind-a-gateway", system, web=2, PUBLIC_URL="https://chat.example.com")
 
 
 def preflight(url, origin, method="PUT"):
@@ -96,3 +102,11 @@ def test_without_a_client_the_page_says_where_the_api_is(bare):
     for path in ("/sw.js", "/static/web/manifest.webmanifest"):
         assert httpx.get(bare + path).status_code == 404
     assert httpx.get(f"{bare}/api/v1/limits").status_code == 200
+
+
+def test_behind_a_gateway_the_page_talks_to_the_gateway_alone(behind_a_gateway):
+    as_the_gateway_asks = {"host": "chat.example.com", "x-forwarded-proto": "https"}
+
+    policy = httpx.get(f"{behind_a_gateway}/", headers=as_the_gateway_asks).headers["content-security-policy"]
+
+    assert "connect-src 'self' wss://chat.example.com; " in policy

@@ -65,6 +65,17 @@ async def test_axe_finds_nothing_on_the_way_through(visitor, scheme):
     assert found == {}
 
 
+async def test_the_list_of_keys_names_those_that_open_it(people):
+    (alice,) = await people("alice")
+    for key in ("?", "Control+/"):
+        await alice.page.keyboard.press(key)
+        await expect(alice.dialog.locator(".shortcut", has_text="This list").locator("kbd")).to_have_text(
+            ["?", "Ctrl", "/"]
+        )
+        await alice.page.keyboard.press("Escape")
+        await expect(alice.dialog).to_be_hidden()
+
+
 async def test_a_first_visit_is_small(visitor, system):
     alice = await visitor("alice")
     fetched = set()

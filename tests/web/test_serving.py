@@ -69,6 +69,15 @@ def test_the_page_has_no_inline_script_or_style(http):
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
 
 
+def test_who_has_no_javascript_is_told_that_it_is_needed(http):
+    assert re.search(r"<noscript>\s*<p>Letterlock needs JavaScript", http.get("/").text)
+
+
+def test_pages_that_name_no_icon_have_the_same_one(http):
+    icon = http.get("/favicon.ico", follow_redirects=True)
+    assert (icon.status_code, icon.headers["content-type"]) == (200, "image/png")
+
+
 def test_the_page_is_asked_for_anew_and_the_same_is_not_sent_twice(http):
     page = http.get("/", headers={"accept-encoding": "gzip"})
     assert page.headers["cache-control"] == "no-cache"
@@ -95,7 +104,7 @@ def test_what_is_the_same_keeps_its_policy(http):
     whole = http.get(f"/static/web/workers/{worker}")
     same = http.get(f"/static/web/workers/{worker}", headers={"if-modified-since": whole.headers["last-modified"]})
     assert same.status_code == 304
-    assert same.headers.get("content-security-policy") in (None, policy.WORKER)
+    assert same.headers.get("content-security-policy") in (None, policy.STRETCHING)
 
 
 @pytest.mark.parametrize(("asked", "given"), [("br, gzip", "br"), ("gzip;q=1.0", "gzip"), ("identity", None)])
@@ -134,6 +143,43 @@ def test_the_service_worker_lies_at_the_top_and_reaches_its_own_host_only(http):
     # It knows every file of its build.
     for path in files_of(http.get("/").text):
         assert "/icons/" in path or path in worker.text
+
+
+def test_one_worker_runs_webassembly_and_nothing_else_does(http):
+    """Not the page either, nor any file that it can load: a script of somebody else's would find nothing to compile by."""
+    files = {f"/static/web/{path.relative_to(build.DIST / 'static')}" for path in build.DIST.glob("static/**/*.js")}
+    files &= set(re.findall(r"/static/web/[\w./-]+\.js", http.get("/sw.js").text))
+    scripts = {path: directives(http.get(path))["script-src"] for path in ("/", "/sw.js", *files)}
+
+    compiling = {path for path, sources in scripts.items() if sources != ["'self'"]}
+    (worker,) = compiling
+    assert worker.startswith("/static/web/workers/argon2-")
+    assert scripts[worker] == ["'self'", "'wasm-unsafe-eval'"]
+
+
+@pytest.mark.parametrize("may_compile", [True, False])
+async def test_a_password_is_stretched_where_webassembly_may_run_and_where_it_may_not(visitor, complaints, may_compile):
+    """The first without what the second needs: else nobody would see that the second has been at work."""
+    alice = await visitor("alice", service_workers="block")
+    instead, loaded = "**/assets/argon2-*.js", []
+
+    async def without_the_right(route):
+        answer = await route.fetch()
+        headers = {**answer.headers, "content-security-policy": policy.WORKER}
+        await route.fulfill(response=answer, headers=headers)
+
+    async def note(route):
+        loaded.append(route.request.url)
+        await (route.abort() if may_compile else route.continue_())
+
+    await alice.context.route(instead, note)
+    if not may_compile:
+        complaints.expect("WebAssembly")
+        await alice.context.route("**/workers/argon2-*.js", without_the_right)
+
+    await alice.signs_up()
+
+    assert bool(loaded) is not may_compile
 
 
 def test_the_page_is_only_where_its_policy_is(http):

@@ -8,6 +8,7 @@ import pytest
 
 from delivery.webpush import endpoints, vapid
 from kernel.errors import InvalidInput
+from tests.push_service import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -207,11 +208,12 @@ def test_look_ups_that_hang_are_left_alone_and_bounded(monkeypatch):
 
     def hangs(*names, **_):
         asked.append(names)
-        assert let_go.wait(40)
+        assert let_go.wait(PATIENCE_S)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    monkeypatch.setattr(endpoints, "_lookups", threading.BoundedSemaphore(2))
+    places = threading.BoundedSemaphore(2)
+    monkeypatch.setattr(endpoints, "_lookups", places)
     for _ in range(3):
         with pytest.raises(httpcore.ConnectTimeout):
             endpoints.PublicOnly(endpoints.Deadline(0.2)).connect_tcp("push.example.org", 443)
@@ -219,4 +221,6 @@ def test_look_ups_that_hang_are_left_alone_and_bounded(monkeypatch):
     let_go.set()
     # Once they have ended, others may ask.
     with pytest.raises(httpcore.ConnectError, match="without addresses"):
-        endpoints.PublicOnly(endpoints.Deadline(40)).connect_tcp("push.example.org", 443)
+        endpoints.PublicOnly(endpoints.Deadline(PATIENCE_S)).connect_tcp("push.example.org", 443)
+    # Each gives its place back, and before the test's semaphore is put away.
+    assert all(places.acquire(timeout=PATIENCE_S) for _ in range(2))

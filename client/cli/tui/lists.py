@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from client.cli import render
 from client.cli.model import Bubble, RoomLine, Row
-from client.cli.names import title
+from client.cli.names import room_title
 from client.cli.text import cut, pad
 
 
@@ -274,7 +274,7 @@ class RoomList(Lines):
         clock = f" {room.clock}" if room.clock else ""
         badge = f" {room.badge}" if room.badge else ""
         left = width - 2 - cell_len(right + clock + badge)
-        name = cut(title(room.people, left), left)
+        name = cut(room_title(room.people, left, direct=room.direct), left)
         gap = " " * (left - cell_len(name))
         last = "is writing…" if room.typing else room.last
         first = [

@@ -86,7 +86,7 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
     progress.update(bars["cast"], total=sum(devices.values()))
     progress.update(bars["accepted"], total=sum(part.lines for part in parts))
     progress.update(
-        bars["delivered"], total=sum(part.lines * sum(devices[who] for who in part.speakers) for part in parts)
+        bars["delivered"], total=sum(part.lines * sum(map(stage.listeners, part.speakers)) for part in parts)
     )
     console.print(
         f"{len(stage.speakers)} users on {sum(devices.values())} devices perform {len(parts)} scenes at {', '.join(urls)}"
@@ -117,8 +117,9 @@ async def _perform(console: Console, urls: list[str], folder: Path, parts: list[
             await stage.perform(left)
             played = time.monotonic() - opened
             accepted = sum(len(record.lines) for record in stage.ledger.values())
+            speakers: dict[str, str] = {user: speaker for speaker, user in stage.users.items()}
             expected = sum(
-                len(record.lines) * len(stage.devices_of(user))
+                len(record.lines) * stage.listeners(speakers[user])
                 for record in stage.ledger.values()
                 for user in record.members
             )

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from accounts import users
+from config import away
 from delivery import balance, queueload, queuemap, wake
 from delivery.backlog import age, ranges
 from delivery.queueload import Measured, QueueLoad
@@ -34,13 +35,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--interval", type=float, default=2.0, help="seconds to measure for (default 2)")
         parser.add_argument("--json", action="store_true", help="print JSON")
-        actions = parser.add_subparsers(dest="action", metavar="move | add | isolate | rebalance")
+        actions = parser.add_subparsers(dest="action", metavar="move | add | remove | isolate | rebalance")
         move = actions.add_parser("move", help="give a slot to another queue")
         move.add_argument("slot", type=int)
         move.add_argument("queue")
         add = actions.add_parser("add", help="make an empty queue")
         add.add_argument("name", help="recipients.00 to recipients.63")
         add.add_argument("--group", type=int, required=True, help="the worker group that reads it")
+        remove = actions.add_parser("remove", help="take an empty queue from the map")
+        remove.add_argument("name", help="a queue that has no slots")
         isolate = actions.add_parser(
             "isolate", help="give a hot recipient's slot a queue and a worker group of its own"
         )
@@ -58,6 +61,8 @@ class Command(BaseCommand):
                     self._move(options["slot"], options["queue"])
                 case "add":
                     self._add(options["name"], options["group"])
+                case "remove":
+                    self._remove(options["name"])
                 case "isolate":
                     self._isolate(options["user"])
                 case "rebalance":
@@ -67,7 +72,7 @@ class Command(BaseCommand):
         except queuemap.MapRefused as error:
             raise CommandError(str(error)) from error
         except (OperationalError, psycopg2.OperationalError) as error:
-            raise CommandError(str(error).splitlines()[0], returncode=2) from error
+            raise CommandError(away.database(error), returncode=2) from error
 
     def _show(self, interval: float, *, is_json: bool) -> None:
         found = queueload.measure(interval)
@@ -96,6 +101,12 @@ class Command(BaseCommand):
     def _add(self, name: str, group: int) -> None:
         queuemap.add(name, group)
         self._say(f"{name} is there, empty, in group {group}. If this group has no worker yet: {start_hint(group)}")
+
+    def _remove(self, name: str) -> None:
+        group = queuemap.remove(name).group
+        self._say(f"{name} is gone.")
+        if not queuemap.read_map().of_group(group):
+            self._say(f"Group {group} has no queue any more: end its workers (`manage.py up` ends its own).")
 
     def _isolate(self, user: str) -> None:
         try:
@@ -127,10 +138,15 @@ class Command(BaseCommand):
             self._say(f"Carried by group: {_carried(made.before)}; then {_carried(made.after)}.")
         if is_dry or not made.steps:
             return
-        for step in made.steps:
-            queuemap.move(step.slot, step.target, source=step.source)
-        wake.flush(WAKE_S)
-        self._say(f"{len(made.steps)} slots have moved.")
+        moved = 0
+        try:
+            for step in made.steps:
+                queuemap.move(step.slot, step.target, source=step.source)
+                moved += 1
+        finally:
+            # Each has moved for itself: if one cannot, those before it have.
+            wake.flush(WAKE_S)
+            self._say(f"{moved} of {len(made.steps)} slots have moved.")
 
     def _say(self, line: str) -> None:
         self.console.print(line, soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from config import away
 from config.trace import Copy, OnDevice, SetAside, Trace, Waiting, find_trace
 
 # Where there is no terminal to say how wide it is.
@@ -35,8 +36,7 @@ class Command(BaseCommand):
         except ValueError:
             raise CommandError(f"{message_id!r} is not an id") from None
         except OperationalError as error:
-            reason = str(error).splitlines()[0]
-            raise CommandError(f"the database is away ({reason}); is `manage.py up` running?", returncode=2) from error
+            raise CommandError(away.database(error), returncode=2) from error
         if found is None:
             raise CommandError(f"{message_id} is not in the log: never accepted, or no longer kept")
         if json:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +23,8 @@ class Command(BaseCommand):
     """Starts, watches and stops PostgreSQL, Valkey, the web processes, the workers and beat."""
 
     help = "Run the whole system; Ctrl-C stops it. DATABASE_URL, VALKEY_URL and BROKER_URL replace the embedded parts."
-    requires_system_checks = ()
+    # URLs that lead nowhere are refused before anything starts; what concerns a deployment is `manage.py check --deploy`.
+    requires_system_checks = (Tags.compatibility,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--web", type=int, default=1, help="web processes, each on a port of its own (default 1)")

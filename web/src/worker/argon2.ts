@@ -1,4 +1,4 @@
-/** Argon2id beside the page, which would stand still for a second. One derivation, then the page ends this worker. */
+/** Argon2id beside the page, which would stand still meanwhile. One derivation, then the page ends this worker. */
 
 import type { Bytes } from "../crypto/bytes";
 import { type Strength, stretch } from "../crypto/stretch";
@@ -13,10 +13,10 @@ export type Answered = { readonly derived: Bytes } | { readonly failed: string }
 
 const scope = globalThis as unknown as DedicatedWorkerGlobalScope;
 
-scope.onmessage = ({ data: { secret, salt, strength } }: MessageEvent<Asked>) => {
+scope.onmessage = async ({ data: { secret, salt, strength } }: MessageEvent<Asked>) => {
   let answer: Answered;
   try {
-    answer = { derived: stretch(secret, salt, strength) };
+    answer = { derived: await stretch(secret, salt, strength) };
   } catch (error) {
     answer = { failed: error instanceof Error ? error.message : "the derivation failed" };
   }

@@ -1,7 +1,8 @@
 /** What a user keeps: password, recovery key, vault, archive, boxes; and how two people compare keys. */
 
 import fc from "fast-check";
-import { beforeAll, describe, expect, test } from "vitest";
+import * as wasm from "hash-wasm";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 
 import * as aead from "../../src/crypto/aead";
 import { archive, openArchive, PAGE } from "../../src/crypto/archives";
@@ -17,6 +18,8 @@ import * as vault from "../../src/crypto/vault";
 import type { UserId } from "../../src/protocol/ids";
 import { aDevice, flips, hex, type Person, person, refused, secret } from "./people";
 
+vi.mock("hash-wasm", { spy: true });
+
 let alice: Person;
 let mallory: Person;
 beforeAll(async () => {
@@ -26,7 +29,6 @@ beforeAll(async () => {
 describe("the password", () => {
   const wire = { alg: "argon2id", m: 65_536, t: 3, p: 4, salt: b64(Uint8Array.from({ length: 16 }, (_, at) => at)) };
   const cheap: kdf.Kdf = { strength: kdf.FLOOR, salt: unb64(wire.salt) };
-  const here: kdf.Stretch = async (...what) => stretch(...what);
 
   test("has parameters that travel", () => {
     expect(kdf.writeKdf(kdf.readKdf(wire))).toEqual(wire);
@@ -69,13 +71,27 @@ describe("the password", () => {
 
   test("is the same however it was typed, and another where it is another", async () => {
     const [one, same, other] = await Promise.all(
-      ["Å ﬁ", "A\u030a fi", "å fi"].map((typed) => kdf.split(typed, cheap, here)),
+      ["Å ﬁ", "A\u030a fi", "å fi"].map((typed) => kdf.split(typed, cheap, stretch)),
     );
     expect(kdf.authOf(one as kdf.PasswordKeys)).toBe(kdf.authOf(same as kdf.PasswordKeys));
     expect(one?.wrap.reveal()).toEqual(same?.wrap.reveal());
     expect(one?.wrap.reveal()).not.toEqual(other?.wrap.reveal());
     expect(kdf.authOf(one as kdf.PasswordKeys)).toHaveLength(43);
-    await refused(() => kdf.split("\ud800", cheap, here), "bad_encoding");
+    await refused(() => kdf.split("\ud800", cheap, stretch), "bad_encoding");
+  });
+
+  test("is stretched to the same where WebAssembly may not run", async () => {
+    const strengths = [kdf.FLOOR, { memory: 19_500, passes: 2, lanes: 4 }];
+    const stretched = () => Promise.all(strengths.map((each) => stretch(utf8("seven geese"), cheap.salt, each)));
+    const quickly = await stretched();
+    const compiled = vi.mocked(wasm.argon2id).mockClear();
+    compiled.mockRejectedValue(new WebAssembly.CompileError("refused by the policy"));
+    try {
+      expect(await stretched()).toEqual(quickly);
+      expect(compiled).toHaveBeenCalledTimes(2);
+    } finally {
+      compiled.mockRestore();
+    }
   });
 });
 

@@ -49,7 +49,7 @@ async function open(name: string, origin: string): Promise<void> {
     (parts) => {
       const given = {
         ...parts,
-        stretch: async (...what: Parameters<typeof stretch>) => stretch(...what),
+        stretch,
         strength: FLOOR,
       };
       const keys = new Keys(given);

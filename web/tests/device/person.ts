@@ -20,7 +20,7 @@ import type { Ledger, Told } from "./ledger";
 
 export const PASSWORD = "seven geese crossed Messina harbour";
 
-/** A stand-in: Argon2id, which takes a second, has its own tests. */
+/** A stand-in: Argon2id, which takes long, has its own tests. */
 const quick: Stretch = (secret, salt) => hkdf(concat(secret, salt), new Uint8Array(0));
 
 export class News_ implements Bus {

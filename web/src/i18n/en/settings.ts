@@ -78,6 +78,7 @@ export const settings = {
     newest: "Go to the newest message",
     settings: "Settings",
     help: "This list",
+    helpAnywhere: "This list, also while writing",
     close: "Close, or go back",
     send: "Send",
     newline: "New line",

@@ -80,6 +80,7 @@ export const settings: Shape<typeof english> = {
     newest: "최신 메시지로",
     settings: "설정",
     help: "이 목록",
+    helpAnywhere: "이 목록 (입력 중에도)",
     close: "닫기 또는 뒤로",
     send: "보내기",
     newline: "줄 바꿈",

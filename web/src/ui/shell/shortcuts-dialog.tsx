@@ -20,7 +20,9 @@ export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
     [w.shortcuts.walk, ["↑", "↓"]],
     [w.shortcuts.open, ["Enter"]],
     [w.shortcuts.close, ["Esc"]],
-    [w.shortcuts.help, [MODIFIER, "/"]],
+    // By the other one also where one is typing.
+    [w.shortcuts.help, ["?"]],
+    [w.shortcuts.helpAnywhere, [MODIFIER, "/"]],
   ];
   return (
     <Dialog title={w.shortcuts.title} onClose={onClose}>

@@ -63,7 +63,7 @@ class TestContacts:
         await alice.connections.add(bob.me.user)
         await alice.connections.note(bob.me.user, b"\x00sealed\xff")
 
-        await until(lambda: laptop.connections.get(bob.me.user).note == b"\x00sealed\xff")
+        await until(lambda: (bobs := laptop.connections.get(bob.me.user)) and bobs.note == b"\x00sealed\xff")
         await shows(bob, alice, "incoming", False, False)
         assert bob.connections.get(alice.me.user).note == b""
         with pytest.raises(Refused) as refused:

@@ -161,6 +161,7 @@ class TestNotDisclosed:
         alice, mallory = await strict.people("alice", "mallory")
         room = await alice.direct_room(mallory)
         async with mallory.phone.socket() as socket, alice.phone.socket() as hers:
+            await socket.entry("room")
             await change(alice.phone, "block", mallory)
             sent = await mallory.sends(room, b"hello?")
             assert (await socket.messages(1))[0]["id"] == sent["id"]

@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.test import override_settings
 
-from delivery.registry import COUNTED_S, LEASE_MS, Facts, Registry
+from delivery.registry import COUNTED_S, LEASE_MS, Facts, Registry, zookeeper_session
 from delivery.registry.valkey import ValkeyRegistry
 from delivery.registry.zookeeper import ZooKeeperRegistry
 from kernel import valkey
@@ -126,10 +127,11 @@ class ZooKeeperPlace:
 
 @contextmanager
 def in_zookeeper() -> Iterator[ZooKeeperPlace]:
-    """A place in ZooKeeper."""
+    """A place in ZooKeeper, which may take its time: what becomes of who is not answered is asked elsewhere."""
     place = ZooKeeperPlace()
     try:
-        yield place
+        with patch.object(zookeeper_session, "ANSWER_S", 10.0):
+            yield place
     finally:
         place.close()
 

@@ -12,6 +12,7 @@ from delivery import push
 from delivery.host import Host
 from delivery.push import group_of
 from delivery.registry import Facts
+from delivery.registry import valkey as registry_in_valkey
 from delivery.registry.valkey import ValkeyRegistry
 from kernel import metrics, valkey
 from kernel.database import Readers
@@ -47,7 +48,9 @@ class Wire:
 
 
 @pytest.fixture
-async def two_hosts():
+async def two_hosts(monkeypatch):
+    # A thousand phones in one process with their hosts: these may be late, and are to be held for alive all the same.
+    monkeypatch.setattr(registry_in_valkey, "LEASE_MS", 60_000)
     readers = Readers(1)
     made = [
         Host(id=f"large-{n}.{uuid7()}", facts=Facts(url=f"http://{n}"), registry=ValkeyRegistry(), readers=readers)

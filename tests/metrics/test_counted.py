@@ -140,7 +140,8 @@ async def test_a_push_that_never_came_is_a_gap_repair(counted, people):
     more = grown(before, after)
     assert more("letterlock_gap_repairs_total", "found_by=comparison") == 1
     assert more("letterlock_pushes_lost_total", "kind=push") >= 1
-    assert more("letterlock_drain_deliveries_count", "by=sweeper") >= 1
+    # By the sweeper, or by a worker that has just been woken for the room itself.
+    assert more("letterlock_drain_deliveries_count") >= 1
     assert more("letterlock_mailbox_pages_total") >= 1
 
 

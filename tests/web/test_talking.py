@@ -55,6 +55,36 @@ async def test_what_was_typed_is_there_after_a_reload_at_once(people):
     await expect(alice.composer).to_have_value("half a sentence")
 
 
+# Another transaction that does not end before the page does: what is written behind it is never begun.
+OCCUPY = """
+() => new Promise((begun) => {
+  indexedDB.open("letterlock").onsuccess = ({ target }) => {
+    const store = target.result.transaction(["rooms", "values"], "readwrite").objectStore("values");
+    const again = () => { store.get("nothing").onsuccess = again; begun(); };
+    again();
+  };
+})
+"""
+
+
+async def test_what_was_typed_is_there_also_when_the_store_was_busy_as_the_page_went(people):
+    alice, bob = await people("alice", "bob")
+    await alice.writes(bob, "Hello")
+    await alice.sees_ticks("Hello", "Delivered")
+    await alice.page.evaluate(OCCUPY)
+    await alice.composer.press_sequentially("half a sentence")
+    await alice.page.reload()
+    await alice.is_in()
+    await expect(alice.composer).to_have_value("half a sentence")
+    # It counts until it is kept, and no longer: what was sent does not come again.
+    await alice.composer.press("Enter")
+    await alice.sees("half a sentence")
+    await alice.page.reload()
+    await alice.is_in()
+    await alice.sees("half a sentence")
+    await expect(alice.composer).to_have_value("")
+
+
 async def test_a_new_device_has_the_whole_history(people, another_device):
     alice, bob = await people("alice", "bob")
     await alice.writes(bob, "one")

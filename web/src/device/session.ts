@@ -6,6 +6,7 @@ import { Backoff } from "../protocol/backoff";
 import { mayRetry } from "../protocol/problems";
 import { Malformed } from "../protocol/shape";
 import { type Db, wipe } from "../store/db";
+import { forgetPutDown } from "../store/drafts";
 import { enter, OtherAccount } from "../store/entering";
 import { getValue, valuesIn } from "../store/values";
 import { type Answer, ask, type Method, Unreachable } from "../transport/rest";
@@ -78,6 +79,7 @@ export class DeviceSession implements Session {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
     } finally {
+      forgetPutDown();
       await wipe(this.db);
       this.bus.tell({ type: "account" });
     }

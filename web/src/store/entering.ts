@@ -2,6 +2,7 @@
 
 import { problem } from "../protocol/problems";
 import { type Db, STORES, type Stores, type Writing } from "./db";
+import { forgetPutDown } from "./drafts";
 import type { OutboxRecord, RoomRecord } from "./schema";
 import type { Values } from "./values";
 
@@ -43,6 +44,7 @@ export async function enter(
   tx.objectStore("values").put(identity, "identity");
   if (tokens !== null) tx.objectStore("values").put(tokens, "tokens");
   await tx.done;
+  if (!isSame) forgetPutDown();
 }
 
 /**

@@ -254,6 +254,13 @@ def silent(cursor: Cursor, user: str, members: Iterable[str], *, in_direct_room:
     return {row[0] for row in cursor.fetchall()}
 
 
+def deaf_pairs(pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these (reader, sender) pairs of which the sender must learn nothing."""
+    with positions.text_cursor() as cursor:
+        cursor.execute(DEAF_PAIRS, (uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
+        return set(cursor.fetchall())
+
+
 def deaf_pairs_sql(cursor: Cursor, owed: Mapping[str, Sequence[Origin]]) -> bytes | None:
     """The statement that finds the (reader, sender) pairs of which the sender must learn nothing; None without pairs."""
     pairs = {(reader, origin.sender) for reader, origins in owed.items() for origin in origins}

@@ -111,24 +111,25 @@ def _message(batch: Batch, to: Sequence[tuple[str, int, int]]) -> dict[str, Any]
     }
 
 
-def publish(messages: Mapping[str, Mapping[str, Any]]) -> None:
-    """Send one channel-layer message to each of these hosts, in one round trip."""
+def publish(messages: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Send one channel-layer message to each of these hosts, in one round trip; the hosts that listened."""
     client = valkey.client()
     if not messages:
-        return
+        return set()
     kind = next(iter(messages.values()))["type"]
     if client.is_away:
         metrics.PUSH_LOST[kind].inc(len(messages))
-        return
+        return set()
     layer: Any = get_channel_layer()
     pipe = client.pipeline(transaction=False)
     for host, message in messages.items():
         pipe.publish(f"{settings.KEY_PREFIX}__group__{group_of(host)}", layer.serialize(message))
     try:
-        pipe.execute()
+        listeners = pipe.execute()
     except redis.RedisError as error:
         client.tripped()
         metrics.PUSH_LOST[kind].inc(len(messages))
         logger.info("a push was lost (%s); the sockets will find it in their mailboxes", type(error).__name__)
-    else:
-        metrics.PUSHED[kind].inc(len(messages))
+        return set()
+    metrics.PUSHED[kind].inc(len(messages))
+    return {host for host, heard in zip(messages, listeners, strict=True) if heard}

@@ -77,7 +77,7 @@ async def test_sends_that_are_refused_when_nothing_else_is_struck_are_found(step
 def watched(monkeypatch):
     """From the first moment on, however short the time."""
     monkeypatch.setattr(watches, "TAKEN_OVER_S", 0.0)
-    monkeypatch.setattr(watches, "LEAST_WATCH_S", 0.0)
+    monkeypatch.setattr(watches, "LEAST_SHARE_S", 0.0)
 
 
 @pytest.mark.usefixtures("watched")

@@ -17,7 +17,9 @@ FRESH_WITHOUT_PUSHES_S = 4.0
 TAKEN_OVER_S = 8.0
 LOOK_S = 0.02
 HELD_UP_S = 0.3
-LEAST_WATCH_S = 1.0  # too short a time says nothing of a share
+LEAST_WATCH_S = 1.0
+# What waits for its answer at the end of it is a share of what was offered, and one stall of the machine must not be it.
+LEAST_SHARE_S = 2.0
 # A send is answered, with a refusal at least, even if PostgreSQL says nothing: a POST waits 15 s for its commit and is then
 # answered 503 (`chat.sender.ANSWER_S`; that is shorter than what the committer's statements and locks may take together).
 # Before that it asks Valkey twice, at most 0.6 s each (`kernel.valkey.TIMEOUT_S`, to connect and to be answered).
@@ -52,7 +54,7 @@ class Watch:
                     f"{what}: something is {age:.1f} s old; {self.load.held_up()}"
                 )
             await asyncio.sleep(LOOK_S)
-        if accepting and now - since >= LEAST_WATCH_S:
+        if accepting and now - since >= LEAST_SHARE_S:
             self.accepting(what, since, now, accepting)
 
     def accepting(self, what: str, since: float, until: float, share: float = 0.8) -> None:

@@ -146,10 +146,11 @@ def other_build(web_client, tmp_path_factory):
 SCRIPTS = "performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)"
 FINDS_IT = """
 async () => {
-  const registration = await (await navigator.serviceWorker.getRegistration()).update();
-  const worker = registration.installing;
-  if (worker !== null && registration.waiting === null) {
-    await new Promise((resolve) => worker.addEventListener("statechange", resolve, { once: true }));
+  const registration = await navigator.serviceWorker.getRegistration();
+  // As a browser does it, again and again: a look may fail, or come while the one before is being installed.
+  for (const end = performance.now() + 30_000; registration.waiting === null && performance.now() < end; ) {
+    if (registration.installing === null) await registration.update().catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return registration.waiting !== null;
 }

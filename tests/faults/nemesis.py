@@ -173,7 +173,14 @@ class Nemesis:
         async def act() -> float:
             struck = time.monotonic()
             self.site.freeze(part)
-            await self.watch.during(f"a frozen {part}", seconds, fresh_s=max(fresh, self.fresh_s), accepting=accepting)
+            await self.watch.during(
+                f"a frozen {part}",
+                seconds,
+                fresh_s=max(fresh, self.fresh_s),
+                accepting=accepting,
+                # No worker has a part in that.
+                accepting_after=0.0 if part.startswith("worker") else None,
+            )
             self.site.thaw(part)
             thawed = time.monotonic()
             if part in SERVERS:

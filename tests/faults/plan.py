@@ -34,7 +34,7 @@ class Lengths:
 
 
 FULL = Lengths(frozen=30.0, stalled=30.0, away=75.0, deaf=10.0, out=10.0, alone=3.0)
-SHORT = Lengths(frozen=5.0, stalled=11.0, away=4.0, deaf=6.0, out=4.0, alone=2.0)
+SHORT = Lengths(frozen=5.0, stalled=9.0, away=4.0, deaf=6.0, out=4.0, alone=2.0)
 # Something is struck meanwhile.
 SHORT_WITHOUT_BROKER_S = 13.0
 

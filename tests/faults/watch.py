@@ -40,22 +40,26 @@ class Watch:
         fresh_s: float = math.inf,
         accepting: float = 0.0,
         after: float | None = None,
+        accepting_after: float | None = None,
     ) -> None:
-        """Wait for so long. From `after` on nothing may be older than `fresh_s`, and so much of what is offered must be accepted."""
+        """Wait for so long. From `after` on nothing may be older than `fresh_s`, and so much of what is offered must be accepted;
+        that from `accepting_after` on, if it is told.
+        """
         began = now = time.monotonic()
         since = began + (TAKEN_OVER_S if after is None else after)
+        shared_since = since if accepting_after is None else began + accepting_after
         while now < began + seconds:
             before, now = now, time.monotonic()
             if now - before > HELD_UP_S:
                 # This process itself was, and the clients in it.
-                since = max(since, now + FRESH_S)
+                since, shared_since = max(since, now + FRESH_S), max(shared_since, now + FRESH_S)
             if now > since and (age := self.load.oldest()) > fresh_s * self.overrun(began, now):
                 assert self.load.crowd(began, now) > OVERRUN_CROWD, (
                     f"{what}: something is {age:.1f} s old; {self.load.held_up()}"
                 )
             await asyncio.sleep(LOOK_S)
-        if accepting and now - since >= LEAST_SHARE_S:
-            self.accepting(what, since, now, accepting)
+        if accepting and now - shared_since >= LEAST_SHARE_S:
+            self.accepting(what, shared_since, now, accepting)
 
     def accepting(self, what: str, since: float, until: float, share: float = 0.8) -> None:
         """So much of what is offered is accepted meanwhile."""

@@ -257,7 +257,7 @@ def silent(cursor: Cursor, user: str, members: Iterable[str], *, in_direct_room:
 def deaf_pairs(pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of these (reader, sender) pairs of which the sender must learn nothing."""
     with positions.text_cursor() as cursor:
-        cursor.execute(DEAF_PAIRS, (uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
+        cursor.execute(DEAF_PAIRS, _columns(pairs))
         return set(cursor.fetchall())
 
 
@@ -266,7 +266,12 @@ def deaf_pairs_sql(cursor: Cursor, owed: Mapping[str, Sequence[Origin]]) -> byte
     pairs = {(reader, origin.sender) for reader, origins in owed.items() for origin in origins}
     if not pairs:
         return None
-    return cursor.mogrify(DEAF_PAIRS, (uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
+    return cursor.mogrify(DEAF_PAIRS, _columns(pairs))
+
+
+def _columns(pairs: Collection[tuple[str, str]]) -> tuple[str, str]:
+    """Pairs of users as the two arrays that are unnested side by side."""
+    return uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)
 
 
 # --- at the drain ------------------------------------------------------------------------------------------------------
@@ -275,7 +280,7 @@ def deaf_pairs_sql(cursor: Cursor, owed: Mapping[str, Sequence[Origin]]) -> byte
 def hold_sql(cursor: Cursor, asked: Sequence[tuple[str, NewPending, int]]) -> bytes:
     """The statement that lays deliveries aside: (recipient, delivery, id of its pending row). A full box takes no more."""
     pairs = sorted({(recipient, row.sender or "") for recipient, row, _ in asked})
-    cursor.execute(HELD, (limits.HELD, uuid_array(pair[0] for pair in pairs), uuid_array(pair[1] for pair in pairs)))
+    cursor.execute(HELD, (limits.HELD, *_columns(pairs)))
     left = {(recipient, sender): limits.HELD - count for recipient, sender, count in cursor.fetchall()}
     held = []
     for each in asked:

@@ -15,6 +15,7 @@ from delivery.registry.valkey import ValkeyRegistry
 from kernel import valkey
 from kernel.ids import uuid7
 from tests.blocks.conftest import block
+from tests.cast import until
 from tests.delivery.depot import person
 
 pytestmark = pytest.mark.usefixtures("depot")
@@ -40,9 +41,7 @@ class Listener:
                 self.heard.append((users, json.loads(text), exclude))
 
     async def hears(self, count, patience_s=10):
-        async with asyncio.timeout(patience_s):
-            while len(self.heard) < count:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.heard) >= count, f"{count} frames", patience_s)
         return [(users, frame) for users, frame, _ in self.heard]
 
     async def stop(self):
@@ -59,9 +58,7 @@ async def host(monkeypatch):
     listener, other = Listener(), Listener()
     for each in (listener, other):
         ValkeyRegistry().renew(each.id, Facts(url="http://127.0.0.1:1"))
-    async with asyncio.timeout(10):
-        while not {listener.id, other.id} <= set(push.live_hosts()):
-            await asyncio.sleep(0.02)
+    await until(lambda: {listener.id, other.id} <= set(push.live_hosts()))
     yield listener
     valkey.client()._away_until = 0
     for each in (listener, other):
@@ -105,16 +102,15 @@ async def test_what_valkey_did_not_take_is_told_again_but_not_that_somebody_writ
     assert sorted(frame["type"] for _, frame in told) == ["read", "receipts"]
     assert ([alice.id], receipts(bob)) in told
     # Once is enough.
-    await asyncio.sleep(1.5 * hints.AGAIN_S)
-    assert len(host.heard) == 2
+    await until(lambda: not sender._unheard)
+    sender.send([alice.id], {"type": "read", "room": "kitchen", "seq": 2})
+    assert [frame.get("seq") for _, frame in (await host.hears(3))[2:]] == [2]
 
 
 async def test_a_host_that_begins_to_listen_a_moment_later_hears_it(host, alice, bob):
     sender = Hints()
     sender.send([alice.id], receipts(bob))
-    async with asyncio.timeout(5):
-        while not sender._unheard:
-            await asyncio.sleep(0.01)
+    await until(lambda: sender._unheard)
 
     await host.listens()
 
@@ -132,7 +128,7 @@ async def test_whoever_has_blocked_meanwhile_is_not_told_of(host, alice, bob):
     await asyncio.to_thread(block, bob, alice)
 
     assert await host.hears(1) == [([alice.id], receipts(carol))]
-    assert not sender._unheard
+    await until(lambda: not sender._unheard)
     assert len(host.heard) == 1
 
 
@@ -142,10 +138,9 @@ async def test_routes_that_come_back_after_the_registry_are_waited_for(host, bob
     valkey.client().tripped()
     sender = Hints()
     sender.send([alice.id], receipts(bob))
-    async with asyncio.timeout(5):
-        while valkey.client().is_away or not sender._unheard:
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(hints.AGAIN_S)  # told to nobody, since nobody has her
+    await until(lambda: sender._unheard)
+    first = sender._again_at
+    await until(lambda: sender._again_at > first and sender._unheard, "told again to nobody, since nobody has her")
 
     ValkeyRegistry().route(host.id, add={alice.id})
 
@@ -160,12 +155,8 @@ async def test_it_is_not_told_for_ever_nor_kept_without_bound(host, alice, bob, 
     began = time.monotonic()
     for number in range(5):
         sender.send([alice.id], {"type": "read", "room": "kitchen", "seq": number})
-    async with asyncio.timeout(5):
-        while [line.frame["seq"] for line in sender._unheard] != [2, 3, 4]:
-            await asyncio.sleep(0.01)
-    async with asyncio.timeout(5):
-        while sender._unheard:
-            await asyncio.sleep(0.01)
+    await until(lambda: [line.frame["seq"] for line in sender._unheard] == [2, 3, 4])
+    await until(lambda: not sender._unheard)
     assert time.monotonic() - began > 0.4
 
 

@@ -4,12 +4,14 @@ Under `var/data`, as we. But PostgreSQL refuses to run as root: then both server
 checkout is in a folder that this user cannot enter, their data goes to `/var/lib/letterlock`.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,20 +114,36 @@ def _server_user() -> Owner:
     try:
         entry = pwd.getpwnam(USER)
     except KeyError:
-        command = [
-            "useradd",
-            "--system",
-            "--user-group",
-            "--no-create-home",
-            "--home-dir",
-            str(FOR_ROOT),
-            "--shell",
-            "/usr/sbin/nologin",
-            USER,
-        ]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=30)
-            entry = pwd.getpwnam(USER)
+            entry = _made_user()
         except (OSError, subprocess.SubprocessError, KeyError):
             entry = pwd.getpwnam("nobody")
     return Owner(entry.pw_uid, entry.pw_gid)
+
+
+def _made_user() -> pwd.struct_passwd:
+    """The user, made by us or by who had the lock before us.
+
+    Of several useradd(8) at once each may write the user with another uid, and the last to write wins: what the others had
+    given to theirs is nobody's then.
+    """
+    command = [
+        "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", str(FOR_ROOT),
+        "--shell", "/usr/sbin/nologin", USER,
+    ]  # fmt: skip
+    with _locked(Path("/etc")):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(USER)
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        return pwd.getpwnam(USER)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone among all who lock this folder, in this process and others (flock(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

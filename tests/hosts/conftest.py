@@ -1,5 +1,6 @@
 """A system with several hosts, for tests that kill none of them; and how a device is asked where it belongs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
@@ -34,9 +35,15 @@ async def crowd(hosts: System) -> AsyncIterator[Cast]:
 
 
 async def assignment(device: Device, url: str = "") -> dict[str, Any]:
-    """Where the device should connect, as any of the hosts says."""
-    answer: dict[str, Any] = ok(await device.cast.http(device.access, url).get("hosts/assignment"))
-    return answer
+    """Where the device should connect, as any of the hosts says.
+
+    While the registry is late, which it may be on a busy machine, no host can be named, and one asks again.
+    """
+    async with asyncio.timeout(20):
+        while (answer := await device.cast.http(device.access, url).get("hosts/assignment")).status_code == 503:
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
+    place: dict[str, Any] = ok(answer)
+    return place
 
 
 def as_service(url: str, token: str = SERVICE_TOKEN) -> httpx.Client:

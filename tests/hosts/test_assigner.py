@@ -6,7 +6,7 @@ from math import ceil
 
 import pytest
 
-from tests.cast import ok
+from tests.cast import comes_true, ok
 from tests.hosts.conftest import as_service, assignment
 
 
@@ -56,10 +56,12 @@ async def test_who_connects_elsewhere_is_served_and_belongs_there(hosts, crowd):
         room = await bob.direct_room(alice)
         message = await bob.sends(room, b"hello")
         await socket.entry("message", id=message["id"])
-        now = await assignment(laptop)
 
-    assert now["url"] == elsewhere
-    assert now["host"] == socket.welcome["host"]
+        async def belongs_there():
+            return await assignment(laptop) == {"url": elsewhere, "host": socket.welcome["host"]}
+
+        # What a host could not say because the registry was late, it says with its next renewal.
+        await comes_true(belongs_there, "her other devices are sent where she is")
 
 
 class TestBackends:
@@ -79,15 +81,22 @@ class TestBackends:
             bob.phone.socket(url=hosts.urls[0]),
             carol.phone.socket(url=hosts.urls[2]) as three,
         ):
-            with as_service(hosts.urls[1]) as backend:
-                told = ok(backend.get(f"hosts/rooms/{room}"))
+            places = {
+                one.welcome["host"]: (hosts.urls[0], {alice.id, bob.id}),
+                three.welcome["host"]: (hosts.urls[2], {carol.id}),
+            }
 
-        users = {place["host"]: (place["url"], set(place["users"])) for place in told["hosts"]}
-        assert users == {
-            one.welcome["host"]: (hosts.urls[0], {alice.id, bob.id}),
-            three.welcome["host"]: (hosts.urls[2], {carol.id}),
-        }
-        assert told["away"] == [dave.id]
+            async def all_are_told():
+                with as_service(hosts.urls[1]) as backend:
+                    answer = backend.get(f"hosts/rooms/{room}")
+                if answer.status_code == 503:
+                    return False
+                told = ok(answer)
+                users = {place["host"]: (place["url"], set(place["users"])) for place in told["hosts"]}
+                return users == places and told["away"] == [dave.id]
+
+            # What a host could not say because the registry was late, it says with its next renewal.
+            await comes_true(all_are_told, "where everybody is")
 
     @pytest.mark.parametrize("path", ["hosts/users/", "hosts/rooms/"])
     async def test_who_and_what_is_not_there_is_not_found(self, hosts, path):
@@ -123,7 +132,9 @@ async def test_the_figures_of_every_host_are_told(hosts, crowd):
         async def sockets():
             text = (await crowd.http().get(f"{hosts.url}/metrics")).text
             figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("letterlock_"))
-            assert float(figures["letterlock_registry_up"]) == 1
+            # While Valkey is late, which it may be on a busy machine, nothing is known of hosts.
+            if float(figures["letterlock_registry_up"]) == 0:
+                return 0
             assert float(figures[f'letterlock_host_draining{{host="{host}"}}']) == 0
             assert float(figures[f'letterlock_host_capacity_users{{host="{host}"}}']) == 0
             assert float(figures[f'letterlock_host_users{{host="{host}"}}']) >= 1

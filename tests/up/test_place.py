@@ -1,11 +1,15 @@
 """Where the embedded servers live: as root they run as another user, who must get at programs and data wherever the checkout is."""
 
 import os
+import pwd
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from config.supervisor import place as places
 from config.supervisor.place import place_for
 from tests.services import services
 
@@ -64,3 +68,30 @@ def test_what_is_handed_over_is_for_the_owner_alone():
 
     assert (place.root / "secret").stat().st_mode & 0o777 == 0o600
     assert place.folder("data").stat().st_mode & 0o777 == 0o700
+
+
+def test_several_first_starts_at_once_make_one_user(monkeypatch):
+    """Two useradd(8) beside each other gave the user two uids, and a cluster that belonged to nobody."""
+    starts, alice = 4, pwd.getpwuid(os.getuid())
+    all_asked, asked, users, made = threading.Barrier(starts), threading.local(), [], []
+
+    def getpwnam(name):
+        if not hasattr(asked, "once"):
+            asked.once = True
+            all_asked.wait(timeout=10)
+            raise KeyError(name)
+        if not users:
+            raise KeyError(name)
+        return users[0]
+
+    def useradd(command, **_):
+        made.append(command)
+        users.append(alice)
+
+    monkeypatch.setattr(places.pwd, "getpwnam", getpwnam)
+    monkeypatch.setattr(places.subprocess, "run", useradd)
+    with ThreadPoolExecutor(starts) as pool:
+        owners = list(pool.map(lambda _: places._server_user(), range(starts)))
+
+    assert [command[0] for command in made] == ["useradd"]
+    assert {(owner.uid, owner.gid) for owner in owners} == {(alice.pw_uid, alice.pw_gid)}

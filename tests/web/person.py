@@ -12,8 +12,9 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
 from playwright.async_api import TimeoutError as Late
 
 # Machines that test are busy; Argon2id takes half a second on an idle one.
@@ -29,17 +30,26 @@ class Complaints:
     def __init__(self) -> None:
         self.heard: list[str] = []
         # What a test provokes on purpose; and always that two devices have made the same epoch or key document at once: one
-        # of them is told so by 409 and goes on, and Chromium writes each such answer to the console.
-        self.expected: list[re.Pattern[str]] = [re.compile("the server responded with a status of 409")]
+        # of them is told so by 409 and goes on, and Chromium writes each such answer to the console. While Valkey is late, which
+        # it may be on a busy machine, no host can be named, and pages stay where they are.
+        self.expected: list[re.Pattern[str]] = [
+            re.compile("the server responded with a status of 409"),
+            re.compile("the server responded with a status of 503 .* /api/v1/hosts/assignment$"),
+        ]
 
     def listen(self, page: Page, whose: str) -> None:
         """Console errors (violations of the policy are among them) and exceptions of the page and of its workers."""
-        page.on("console", lambda message: self._note(whose, message.text) if message.type == "error" else None)
+        page.on("console", lambda message: self._listened(whose, message))
         page.on("pageerror", lambda error: self._note(whose, f"threw {error}"))
 
     def expect(self, pattern: str) -> None:
         """Something like that will be complained of, and may be."""
         self.expected.append(re.compile(pattern))
+
+    def _listened(self, whose: str, message: ConsoleMessage) -> None:
+        """What a resource's failure says does not name it."""
+        if message.type == "error":
+            self._note(whose, f"{message.text} {urlsplit(message.location['url']).path}".rstrip())
 
     def _note(self, whose: str, text: str) -> None:
         if not any(pattern.search(text) for pattern in self.expected):

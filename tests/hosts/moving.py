@@ -106,11 +106,18 @@ class Crowd:
 
 
 def manage(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A management command on this system."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=CHECKOUT, env=system.environment, capture_output=True, text=True,
-        timeout=90,
-    )  # fmt: skip
+    """A management command on this system, as an operator gives it: once more when it says that the registry is away.
+
+    On a busy machine that may be late for a new process's first connection.
+    """
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=CHECKOUT, env=system.environment, capture_output=True, text=True,
+            timeout=90,
+        )  # fmt: skip
+        if "the registry is away" not in done.stderr:
+            break
+    return done
 
 
 async def hosts_are(system: System, are_so: Callable[[set[str]], bool], what: str) -> None:

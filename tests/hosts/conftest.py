@@ -1,7 +1,7 @@
 """A system with several hosts, for tests that kill none of them; and how a device is asked where it belongs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 from typing import Any
 
@@ -35,15 +35,21 @@ async def crowd(hosts: System) -> AsyncIterator[Cast]:
 
 
 async def assignment(device: Device, url: str = "") -> dict[str, Any]:
-    """Where the device should connect, as any of the hosts says.
+    """Where the device should connect, as any of the hosts says."""
 
-    While the registry is late, which it may be on a busy machine, no host can be named, and one asks again.
-    """
+    async def asks() -> httpx.Response:
+        return await device.cast.http(device.access, url).get("hosts/assignment")
+
+    return await named(asks)
+
+
+async def named(ask: Callable[[], Awaitable[httpx.Response]]) -> dict[str, Any]:
+    """The answer of who asks again while no host can be named: on a busy machine the registry may be late."""
     async with asyncio.timeout(20):
-        while (answer := await device.cast.http(device.access, url).get("hosts/assignment")).status_code == 503:
+        while (answer := await ask()).status_code == 503:
             await asyncio.sleep(float(answer.headers["Retry-After"]))
-    place: dict[str, Any] = ok(answer)
-    return place
+    told: dict[str, Any] = ok(answer)
+    return told
 
 
 def as_service(url: str, token: str = SERVICE_TOKEN) -> httpx.Client:

@@ -7,7 +7,7 @@ from math import ceil
 import pytest
 
 from tests.cast import comes_true, ok
-from tests.hosts.conftest import as_service, assignment
+from tests.hosts.conftest import as_service, assignment, named
 
 
 def url_of(hosts, state_id):
@@ -69,7 +69,7 @@ class TestBackends:
         alice = await crowd.person("alice")
 
         with as_service(hosts.url) as backend:
-            told = ok(backend.get(f"hosts/users/{alice.id}"))
+            told = await named(lambda: asyncio.to_thread(backend.get, f"hosts/users/{alice.id}"))
 
         assert told == await assignment(alice.phone)
 

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import redis
 from celery import current_app
+from django.conf import settings
 
+from delivery.publisher import Publisher
 from kernel import metrics, valkey
 from kernel.database import Session
 
@@ -164,6 +166,7 @@ class Waker(threading.Thread):
             self._session.close()
 
 
+_publisher = Publisher()
 _lock = threading.Lock()
 _waker: Waker | None = None
 
@@ -215,7 +218,10 @@ def flush(seconds: float) -> bool:
 
 def publish(group: int, queue: str) -> None:
     """Publish the group's task on this queue; raises what the broker raises."""
-    current_app.send_task("delivery.fan_out", kwargs={"group": group}, queue=queue, retry=False)
+    if settings.WAKE_UPS_ARE_CONFIRMED:
+        _publisher.send("delivery.fan_out", kwargs={"group": group}, queue=queue)
+    else:
+        current_app.send_task("delivery.fan_out", kwargs={"group": group}, queue=queue, retry=False)
     metrics.WAKE_UPS.inc()
 
 

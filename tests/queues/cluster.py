@@ -101,6 +101,14 @@ class Cluster:
                 return next(node for node in self.nodes if node.node == row["leader"])
         raise LookupError(queue)
 
+    def is_led_by(self, node, queue):
+        """Make this node the queue's leader, and wait until it is."""
+        deadline = time.monotonic() + 30
+        while (leader := self.leader_of(queue)) is not node:
+            assert time.monotonic() < deadline, f"{queue} is led by {leader.node}"
+            here, there = (f'{{list_to_atom("%2F_{queue}"), list_to_atom("{each.node}")}}' for each in (leader, node))
+            leader.ctl("eval", f"ra:transfer_leadership({here}, {there}).")
+
     def stop(self):
         for node in self.nodes:
             node.stop()

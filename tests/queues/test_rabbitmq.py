@@ -4,11 +4,18 @@ Tasks are wake-ups, so nothing can be lost with them; what has to be shown is th
 """
 
 import asyncio
+import contextlib
 import os
+import threading
 import time
 
 import pytest
+from kombu.connection import Connection
+from kombu.exceptions import OperationalError
+from kombu.messaging import Consumer
 
+from config.queues import declare
+from delivery.publisher import CONFIRM_S, Publisher
 from tests import rabbitmq
 from tests.cast import Cast, until
 from tests.metrics.scrape import Scrape
@@ -176,6 +183,90 @@ async def test_the_only_node_is_killed_and_comes_back(private_system, single):
     print(f"meanwhile {figures(flow.latencies(struck, back))}; woken again {found_again:.1f} s after its return")
     # Without a broker the sweepers deliver.
     assert quantile(flow.latencies(struck, back), 0.5) < LATE_S
+
+
+ROUNDS = 3
+
+
+@pytest.mark.timeout(300)
+def test_wake_ups_arrive_however_soon_their_publisher_has_found_another_node(three, monkeypatch):
+    """Who connects while the queue has no leader must not be left with a channel that sends to the dead one (docs/adr/0055).
+
+    Without confirmations, in two of five rounds nothing arrived for as long as one waited.
+    """
+    monkeypatch.setenv("CELERY_BROKER_WRITE_URL", three.url)
+    queue = next(queue for queue in declare(three.url) if queue.name == "recipients.00")
+    over, sent, arrived = threading.Event(), [], []
+
+    def publish():
+        publisher = Publisher()
+        while not over.wait(0.1):
+            with contextlib.suppress(Exception):
+                publisher.send("delivery.fan_out", queue=queue, kwargs={"group": 0})
+                sent.append(time.monotonic())
+        publisher.forget()
+
+    def consume():
+        def take(_, message):
+            arrived.append(time.monotonic())
+            message.ack()
+
+        while not over.is_set():
+            with contextlib.suppress(Exception), Connection(three.url, connect_timeout=2) as connection:
+                connection.ensure_connection(interval_start=0.1, interval_step=0.1, max_retries=50)
+                with Consumer(connection, [queue], callbacks=[take], prefetch_count=1):
+                    while not over.is_set():
+                        with contextlib.suppress(TimeoutError):
+                            connection.drain_events(timeout=0.5)
+
+    def both_work(since, what):
+        """Within two seconds ten were sent and ten arrived."""
+        deadline = time.monotonic() + 15.0
+        while min(sum(at > max(since, time.monotonic() - 2.0) for at in seen) for seen in (sent, arrived)) < 10:
+            assert time.monotonic() < deadline, what
+            time.sleep(0.05)
+        return time.monotonic() - since
+
+    threads = [threading.Thread(target=each) for each in (publish, consume)]
+    for thread in threads:
+        thread.start()
+    try:
+        both_work(time.monotonic(), "at first")
+        for number in range(ROUNDS):
+            victim = three.nodes[0]
+            three.is_led_by(victim, queue.name)
+            three.running[-1].ctl("close_all_connections", "to the first node, all of you")
+            both_work(time.monotonic(), "before the strike")
+            struck = time.monotonic()
+            victim.dies()
+            took = both_work(struck, f"after the strike, round {number}")
+            print(f"ten wake-ups have arrived {took:.1f} s after their node's death")
+            victim.start_part("broker")
+            victim.wait_ready("broker", 90)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_who_publishes_is_told_when_the_broker_says_nothing(single, monkeypatch):
+    monkeypatch.setenv("CELERY_BROKER_WRITE_URL", single.url)
+    queue = next(queue for queue in declare(single.url) if queue.name == "recipients.00")
+    publisher = Publisher()
+    publisher.send("delivery.fan_out", queue=queue, kwargs={"group": 0})
+
+    single.freeze("broker")
+    began = time.monotonic()
+    try:
+        with pytest.raises(OperationalError):
+            publisher.send("delivery.fan_out", queue=queue, kwargs={"group": 0})
+    finally:
+        took = time.monotonic() - began
+        single.thaw("broker")
+
+    assert CONFIRM_S <= took < 4 * CONFIRM_S
+    publisher.send("delivery.fan_out", queue=queue, kwargs={"group": 0})
+    publisher.forget()
 
 
 def dict_of(arguments):

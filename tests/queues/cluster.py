@@ -101,8 +101,8 @@ class Cluster:
                 return next(node for node in self.nodes if node.node == row["leader"])
         raise LookupError(queue)
 
-    def is_led_by(self, node, queue):
-        """Make this node the queue's leader, and wait until it is."""
+    def make_leader(self, node, queue):
+        """Have this node lead the queue, and wait until it does."""
         deadline = time.monotonic() + 30
         while (leader := self.leader_of(queue)) is not node:
             assert time.monotonic() < deadline, f"{queue} is led by {leader.node}"

@@ -1,5 +1,6 @@
 """Where the embedded servers live: as root they run as another user, who must get at programs and data wherever the checkout is."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -74,6 +75,7 @@ def test_several_first_starts_at_once_make_one_user(monkeypatch):
     """Two useradd(8) beside each other gave the user two uids, and a cluster that belonged to nobody."""
     starts, alice = 4, pwd.getpwuid(os.getuid())
     all_asked, asked, users, made = threading.Barrier(starts), threading.local(), [], []
+    beside_each_other = threading.Barrier(starts)
 
     def getpwnam(name):
         if not hasattr(asked, "once"):
@@ -85,6 +87,9 @@ def test_several_first_starts_at_once_make_one_user(monkeypatch):
         return users[0]
 
     def useradd(command, **_):
+        # Without a lock all of them are here now.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            beside_each_other.wait(timeout=1)
         made.append(command)
         users.append(alice)
 
